@@ -1,0 +1,72 @@
+/**
+ * The node's network as the core sees it. Implemented by `daemon/netlink/`.
+ *
+ * @module
+ */
+import { type Ipv4, type Mac } from "../../proto/addr.ts";
+import { type Result } from "../../proto/result.ts";
+
+/** An ENI that serves pods, as the datapath needs it. */
+export type EniLink = {
+  /** 0, 1, 2 … on this node; its routing table and its mark follow from it. Never shared by two ENIs. */
+  readonly slot: number;
+  readonly mac: Mac;
+  readonly ifIndex: number;
+  readonly primary: Ipv4;
+  /** The vSwitch's gateway. */
+  readonly gateway: Ipv4;
+  /** Bytes. */
+  readonly mtu: number;
+};
+
+/** A pod's interface, before it is made. */
+export type PodLink = {
+  /** Name of the host's end, derived from the attachment; at most 15 bytes. */
+  readonly hostName: string;
+  /** CNI_NETNS. */
+  readonly netns: string;
+  /** CNI_IFNAME. */
+  readonly ifName: string;
+  readonly address: Ipv4;
+  /** Slot of the ENI that the address is on. */
+  readonly slot: number;
+  readonly mtu: number;
+};
+
+/** What was made: the facts of the CNI result. */
+export type PodInterfaces = {
+  readonly hostMac: Mac;
+  readonly podMac: Mac;
+  /** The pod's next hop: 169.254.1.1. */
+  readonly gateway: Ipv4;
+};
+
+/** A pod's host side as the kernel has it. */
+export type PodTrace = { readonly address: Ipv4; readonly hostName: string };
+
+/** All calls may be repeated: done already is done. A failure leaves nothing behind. */
+export type Kernel = {
+  /** The part that all pods share: one table with one rule, the nftables map. */
+  prepareHost(): Promise<Result<void>>;
+  /** Resolves when a device with this MAC is there. `signal` ends the wait; the fault is then `deadline`. */
+  awaitEni(
+    mac: Mac,
+    signal: AbortSignal,
+  ): Promise<Result<{ readonly ifIndex: number; readonly name: string }>>;
+  /** Brings the ENI up: its table, its rule, its gateway's neighbour. Asks the gateway by ARP, so success means that packets pass. */
+  configureEni(eni: EniLink): Promise<Result<void>>;
+  /** Removes table and rule of the slot; the device itself is the cloud's. */
+  forgetEni(slot: number): Promise<Result<void>>;
+  attachPod(pod: PodLink): Promise<Result<PodInterfaces>>;
+  /** Goes on past whatever is gone already. Calls at the same time share one bulk deletion. */
+  detachPod(pod: {
+    readonly hostName: string;
+    readonly address: Ipv4;
+    readonly netns: string;
+    readonly ifName: string;
+  }): Promise<Result<void>>;
+  /** Which addresses have a pod's route now. The second source before an address is given back. */
+  podTraces(): Promise<Result<readonly PodTrace[]>>;
+  /** Removes everything of ours that no pod uses: tables, rules, the nftables table. */
+  cleanHost(): Promise<Result<void>>;
+};
