@@ -1,0 +1,113 @@
+/**
+ * `make build`: bundles each program into one file and puts launchers beside them.
+ *
+ *     dist/bin/{terway,terwayd,terway-sim}   launchers, runnable from any directory and through symbolic links
+ *     dist/lib/*.mjs                         one file per program, the netlink worker beside the agent
+ *     dist/lib/node                          the Node that they run on
+ *     dist/lib/node_modules/                 koffi, the one package with native code
+ *
+ * The whole of `dist` can be copied elsewhere.
+ *
+ * @module
+ */
+import { chmod, copyFile, cp, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { build, type Plugin } from "esbuild";
+
+const ROOT = dirname(import.meta.dirname);
+const DIST = join(ROOT, "dist");
+const LIB = join(DIST, "lib");
+
+/** Program -> entry. */
+const BUNDLES: Readonly<Record<string, string>> = {
+  terway: "cni/main.ts",
+  terwayd: "daemon/main.ts",
+  "netlink-worker": "daemon/netlink/worker.ts",
+  "terway-sim": "sim/main.ts",
+};
+
+/** Launcher -> flags for Node. A small young generation keeps the agent's memory flat (measured: 182 -> 102 MB after 20,000 calls). */
+const LAUNCHERS: Readonly<Record<string, string>> = {
+  terway: "",
+  terwayd: "--max-semi-space-size=1",
+  "terway-sim": "",
+};
+
+/** CommonJS packages inside an ES module need `require`; `__bundleDir` is where the copied .proto files are. */
+const BANNER = [
+  'import { createRequire as __createRequire } from "node:module";',
+  "const require = __createRequire(import.meta.url);",
+  "const __bundleDir = import.meta.dirname;",
+].join("\n");
+
+/** These packages read .proto files relative to their own directory. */
+const WITH_PROTO_FILES = ["grpc-health-check", "@grpc/reflection"];
+
+const protoFiles: Plugin = {
+  name: "proto-files",
+  setup(bundler) {
+    bundler.onLoad({ filter: /node_modules\/(grpc-health-check|@grpc\/reflection)\/build\/.*\.js$/ }, async (file) => {
+      const inPackages = file.path.slice(file.path.lastIndexOf("node_modules/") + "node_modules/".length);
+      const directory = JSON.stringify(`proto-files/${dirname(inPackages)}`);
+      const source = await readFile(file.path, "utf8");
+      return { contents: `const __dirname = __bundleDir + "/" + ${directory};\n${source}`, loader: "js" };
+    });
+  },
+};
+
+function launcher(program: string, flags: string): string {
+  return [
+    "#!/bin/sh",
+    'self=$0; [ -L "$self" ] && self=$(readlink -f "$self")',
+    "lib=${self%/*}/../lib",
+    `exec "$lib/node" ${flags} "$lib/${program}.mjs" "$@"`.replace("  ", " "),
+    "",
+  ].join("\n");
+}
+
+async function main(): Promise<void> {
+  await rm(DIST, { recursive: true, force: true });
+  await mkdir(join(DIST, "bin"), { recursive: true });
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: Object.entries(BUNDLES).map(([out, entry]) => ({ in: entry, out })),
+    outdir: LIB,
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node26",
+    banner: { js: BANNER },
+    external: ["koffi"],
+    plugins: [protoFiles],
+    sourcemap: "linked",
+    legalComments: "none",
+    logLevel: "warning",
+  });
+  for (const [program, flags] of Object.entries(LAUNCHERS)) {
+    const path = join(DIST, "bin", program);
+    await writeFile(path, launcher(program, flags));
+    await chmod(path, 0o755);
+  }
+  const modules = join(ROOT, "node_modules");
+  for (const name of WITH_PROTO_FILES) {
+    const from = join(modules, name, name === "@grpc/reflection" ? "build/proto" : "proto");
+    const to = name === "@grpc/reflection" ? `${name}/build/proto` : `${name}/proto`;
+    await cp(from, join(LIB, "proto-files", to), { recursive: true });
+  }
+  const native = `@koromix/koffi-linux-${process.arch}`;
+  for (const name of ["koffi", native]) {
+    await cp(join(modules, name), join(LIB, "node_modules", name), {
+      recursive: true,
+      filter: (path) => !/\/(?:src|vendor|doc)(?:\/|$)/.test(path.slice(modules.length)),
+    });
+  }
+  await linkOrCopy(join(modules, `node-linux-${process.arch}`, "bin/node"), join(LIB, "node"));
+}
+
+/** Node is 150 MB: a hard link where the file system allows it. */
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  await link(from, to).catch(() => copyFile(from, to));
+}
+
+await main();

@@ -1,0 +1,64 @@
+#!/bin/sh
+# Installs what is missing, and says what it does. Usage: pkg-config/setup.sh [node] [run] [bench]
+#   node   the packages of package-lock.json (Node 26 itself comes from there)
+#   run    commands that the simulated VPC and the kernel tests call: ip, nft, ping
+#   bench  the peers that the benchmark runs beside us: the reference CNI plugins
+# A second run installs nothing.
+set -eu
+cd "$(dirname "$0")/.."
+# npm replaces node_modules: it must not run on a Node from there.
+PATH=$(printf %s "$PATH" | tr : "\n" | grep -v node_modules | tr "\n" :)
+export PATH="${PATH%:}"
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+node_packages() {
+  command -v npm >/dev/null 2>&1 || die "npm is missing. Install Node.js with npm (Debian: apt-get install npm), then try again"
+  stamp=node_modules/.installed-from
+  want=$(cat package.json package-lock.json | cksum)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return
+  say "installing the packages of package-lock.json into node_modules (npm ci)"
+  npm ci --ignore-scripts --loglevel=error >&2 || die "npm ci failed; is the package registry reachable?"
+  printf '%s\n' "$want" >"$stamp"
+}
+
+# system PACKAGE COMMAND...: installs PACKAGE where one of the commands is missing.
+missing=""
+system() {
+  package=$1
+  shift
+  for command in "$@"; do
+    if ! command -v "$command" >/dev/null 2>&1 && ! [ -x "/usr/sbin/$command" ] && ! [ -x "$command" ]; then
+      missing="$missing $package"
+      return
+    fi
+  done
+}
+
+install_missing() {
+  [ -n "$missing" ] || return 0
+  command -v apt-get >/dev/null 2>&1 || die "missing:$missing. This script knows apt-get only; install them with your package manager"
+  [ "$(id -u)" = 0 ] || die "missing:$missing. Run as root, or: apt-get install$missing"
+  say "installing with apt-get:$missing"
+  export DEBIAN_FRONTEND=noninteractive
+  # shellcheck disable=SC2086 # a list of package names
+  apt-get install -y -q --no-install-recommends $missing >/dev/null 2>&1 || {
+    apt-get update -q >/dev/null || die "apt-get update failed; are the package sources reachable?"
+    apt-get install -y -q --no-install-recommends $missing >/dev/null || die "apt-get install$missing failed"
+  }
+}
+
+for part in "$@"; do
+  case $part in
+    node) node_packages ;;
+    run)
+      system iproute2 ip
+      system nftables nft
+      system iputils-ping ping
+      ;;
+    bench) system containernetworking-plugins /usr/lib/cni/ptp ;;
+    *) die "unknown part $part" ;;
+  esac
+done
+install_missing

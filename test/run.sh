@@ -1,0 +1,27 @@
+#!/bin/sh
+# All tests, as CI runs them. Ends with one line: "N passed, N failed".
+set -u
+cd "$(dirname "$0")/.."
+[ "$(id -u)" = 0 ] || { echo "make test needs root (network namespaces). Without root: make test-unit" >&2; exit 1; }
+passed=0
+failed=0
+
+# step TITLE COMMAND...: one line of progress, the output, the verdict.
+step() {
+  title=$1
+  shift
+  printf '== %s\n' "$title"
+  if "$@"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    printf '== %s FAILED\n' "$title"
+  fi
+}
+
+for check in types lint format layers unused docs; do step "$check" npm run -s "$check"; done
+step "build" npm run -s bundle
+step "unit tests (no root)" npm run -s test
+step "kernel and end-to-end tests (root)" npm run -s test:root
+printf '%s passed, %s failed\n' "$passed" "$failed"
+[ "$failed" = 0 ]
