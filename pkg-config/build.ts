@@ -90,6 +90,7 @@ async function main(): Promise<void> {
     await chmod(path, 0o755);
   }
   const modules = join(ROOT, "node_modules");
+  await cp(join(ROOT, "proto/agent.proto"), join(LIB, "proto-files/agent.proto"));
   for (const name of WITH_PROTO_FILES) {
     const from = join(modules, name, name === "@grpc/reflection" ? "build/proto" : "proto");
     const to = name === "@grpc/reflection" ? `${name}/build/proto` : `${name}/proto`;

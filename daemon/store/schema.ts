@@ -1,0 +1,70 @@
+/**
+ * The tables of the agent's database, and what a row of each means.
+ *
+ * @module
+ */
+
+/** Counts up with each incompatible change of the tables. */
+export const SCHEMA_VERSION = 1;
+
+/**
+ * `lease.state`: "pending" from the grant until the interface is made, then "done". A pending lease after a restart
+ * means that the kernel may hold half an interface.
+ */
+export const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS lease (
+    network TEXT NOT NULL,
+    container_id TEXT NOT NULL,
+    ifname TEXT NOT NULL,
+    address TEXT NOT NULL UNIQUE,
+    slot INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'done')),
+    host_name TEXT NOT NULL,
+    netns TEXT NOT NULL,
+    pod TEXT NOT NULL,
+    host_mac TEXT NOT NULL,
+    pod_mac TEXT NOT NULL,
+    PRIMARY KEY (network, container_id, ifname)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS eni (slot INTEGER PRIMARY KEY, record TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS cooldown (address TEXT PRIMARY KEY, until_ms REAL NOT NULL) STRICT, WITHOUT ROWID;
+`;
+
+/** One attachment and all that DEL needs to undo it without asking anybody. */
+export type LeaseRow = {
+  readonly network: string;
+  readonly containerId: string;
+  readonly ifName: string;
+  readonly address: string;
+  readonly slot: number;
+  readonly state: "pending" | "done";
+  readonly hostName: string;
+  readonly netns: string;
+  /** "namespace/name" of the pod where the runtime gave it, else empty. */
+  readonly pod: string;
+  readonly hostMac: string;
+  readonly podMac: string;
+};
+
+/** Keys of `meta`. */
+export type MetaKey = "limits" | "identity" | "vswitches";
+
+export type StoreChange =
+  | { readonly kind: "put-lease"; readonly lease: LeaseRow }
+  | {
+      readonly kind: "delete-lease";
+      readonly network: string;
+      readonly containerId: string;
+      readonly ifName: string;
+    }
+  | { readonly kind: "put-eni"; readonly slot: number; readonly record: string }
+  | { readonly kind: "delete-eni"; readonly slot: number }
+  | { readonly kind: "put-cooldown"; readonly address: string; readonly untilMs: number }
+  | { readonly kind: "delete-cooldown"; readonly address: string }
+  | { readonly kind: "put-meta"; readonly key: MetaKey; readonly value: string };
+
+/** What outlives the boot must survive a power loss; leases die with the boot (docs/decisions.md, store). */
+export function outlivesBoot(change: StoreChange): boolean {
+  return change.kind !== "put-lease" && change.kind !== "delete-lease";
+}

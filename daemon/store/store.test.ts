@@ -1,0 +1,140 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type LeaseRow } from "./schema.ts";
+import { openStore, type Store } from "./store.ts";
+
+let directory = "";
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "terway-store-"));
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const LEASE: LeaseRow = {
+  network: "terway",
+  containerId: "c1",
+  ifName: "eth0",
+  address: "10.0.0.5",
+  slot: 2,
+  state: "pending",
+  hostName: "tw0123456789abc",
+  netns: "/run/netns/p1",
+  pod: "default/p1",
+  hostMac: "02:00:00:00:00:01",
+  podMac: "02:00:00:00:00:02",
+};
+
+function open(bootId = "boot-1"): Store {
+  const opened = openStore({ directory, bootId, nowMs: 42 });
+  if (!opened.ok) throw new Error(JSON.stringify(opened.fault));
+  return opened.value;
+}
+
+describe("openStore()", () => {
+  it("gives back after a restart what was written", () => {
+    {
+      using store = open();
+      expect(
+        store.write([
+          { kind: "put-lease", lease: LEASE },
+          { kind: "put-lease", lease: { ...LEASE, state: "done" } },
+          { kind: "put-eni", slot: 2, record: "{}" },
+          { kind: "put-cooldown", address: "10.0.0.6", untilMs: 1700 },
+          { kind: "put-meta", key: "limits", value: "[3,15]" },
+        ]),
+      ).toEqual({ ok: true, value: undefined });
+    }
+    using store = open();
+    expect(store.notices).toEqual([]);
+    expect(store.load()).toEqual({
+      leases: [{ ...LEASE, state: "done" }],
+      enis: [{ slot: 2, record: "{}" }],
+      cooldowns: [{ address: "10.0.0.6", untilMs: 1700 }],
+      meta: { limits: "[3,15]" },
+    });
+    const { network, containerId, ifName } = LEASE;
+    store.write([
+      { kind: "delete-lease", network, containerId, ifName },
+      { kind: "delete-eni", slot: 2 },
+      { kind: "delete-cooldown", address: "10.0.0.6" },
+    ]);
+    expect(store.load()).toEqual({ leases: [], enis: [], cooldowns: [], meta: { limits: "[3,15]" } });
+  });
+
+  it("refuses one address for two attachments, and then writes nothing of the batch", () => {
+    using store = open();
+    store.write([{ kind: "put-lease", lease: LEASE }]);
+    const outcome = store.write([
+      { kind: "put-meta", key: "limits", value: "lost" },
+      { kind: "put-lease", lease: { ...LEASE, containerId: "c2" } },
+    ]);
+    expect(outcome).toMatchObject({
+      ok: false,
+      fault: { kind: "store", reason: expect.stringContaining("UNIQUE") },
+    });
+    expect(store.load()).toMatchObject({ leases: [LEASE], meta: {} });
+  });
+
+  it("drops the leases of an earlier boot and keeps what outlives it", () => {
+    {
+      using store = open();
+      store.write([
+        { kind: "put-lease", lease: LEASE },
+        { kind: "put-eni", slot: 0, record: "kept" },
+        { kind: "put-meta", key: "identity", value: "of the old boot" },
+      ]);
+    }
+    using store = open("boot-2");
+    expect(store.notices).toEqual([expect.stringContaining("1 leases")]);
+    expect(store.load()).toMatchObject({ leases: [], enis: [{ slot: 0, record: "kept" }], meta: {} });
+  });
+
+  it("sets a damaged database aside and begins a new one", () => {
+    writeFileSync(
+      join(directory, "agent.db"),
+      "this is no database, and long enough to be read as one ".repeat(40),
+    );
+    using store = open();
+    expect(store.notices).toEqual([expect.stringContaining("agent.db.damaged-42")]);
+    expect(store.write([{ kind: "put-lease", lease: LEASE }]).ok).toBe(true);
+    expect(readdirSync(directory)).toContain("agent.db.damaged-42");
+  });
+
+  it("leaves a database of a newer agent alone", () => {
+    open()[Symbol.dispose]();
+    const newer = new DatabaseSync(join(directory, "agent.db"));
+    newer.exec("PRAGMA user_version=99");
+    newer.close();
+    const opened = openStore({ directory, bootId: "boot-1", nowMs: 42 });
+    expect(opened).toMatchObject({ ok: false, fault: { reason: expect.stringContaining("newer terwayd") } });
+    expect(readdirSync(directory)).not.toContain("agent.db.damaged-42");
+  });
+
+  it("says what is wrong where it cannot write at all", () => {
+    writeFileSync(join(directory, "file"), "");
+    const opened = openStore({ directory: join(directory, "file/below"), bootId: "b", nowMs: 0 });
+    expect(opened).toMatchObject({
+      ok: false,
+      fault: { kind: "store", reason: expect.stringContaining("ENOTDIR") },
+    });
+  });
+
+  it("keeps leases when the process is killed", () => {
+    const program = `
+      import { openStore } from ${JSON.stringify(join(import.meta.dirname, "store.ts"))};
+      const { value: store } = openStore({ directory: ${JSON.stringify(directory)}, bootId: "boot-1", nowMs: 0 });
+      store.write([{ kind: "put-lease", lease: ${JSON.stringify(LEASE)} }]);
+      process.kill(process.pid, "SIGKILL");`;
+    const child = spawnSync(process.execPath, ["--input-type=module-typescript", "-e", program], {
+      encoding: "utf8",
+    });
+    expect(child.signal, child.stderr).toBe("SIGKILL");
+    using store = open();
+    expect(store.load().leases).toEqual([LEASE]);
+  });
+});
