@@ -1,0 +1,134 @@
+/**
+ * Bytes at their lowest level: a growing buffer to write into and a bounded window to read from.
+ *
+ * Netlink speaks the byte order of the host. This codec is for little-endian hosts only (x64 and arm64, the two we
+ * ship for); what the kernel wants in network order has `be` in its name.
+ *
+ * @module
+ */
+
+/** NLMSG_ALIGN and NLA_ALIGN: everything starts at a multiple of 4. */
+export function align4(length: number): number {
+  return (length + 3) & ~3;
+}
+
+/** Bytes that are not what they claim to be. The only error that a decoder of this folder throws, whatever the bytes. */
+export class DecodeError extends Error {
+  override name = "DecodeError";
+  /** Byte at which it went wrong, counted from the start of what was given to the decoder. */
+  readonly offset: number;
+  readonly reason: string;
+
+  constructor(reason: string, offset: number) {
+    super(`netlink: ${reason} at byte ${offset}`);
+    this.reason = reason;
+    this.offset = offset;
+  }
+}
+
+/** A part of a buffer. `start` and `end` count from the start of what was given to the decoder. */
+export type Span = { readonly view: DataView; readonly start: number; readonly end: number };
+
+/** All of `bytes`. Nothing is copied until a value is taken out. */
+export function spanOf(bytes: Uint8Array): Span {
+  return {
+    view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    start: 0,
+    end: bytes.byteLength,
+  };
+}
+
+/** The part from `start` (absolute) to the end of `span`; DecodeError where it has less than `least` bytes in front. */
+export function skipHeader(span: Span, length: number, what: string): Span {
+  if (span.end - span.start < length)
+    throw new DecodeError(`${what} wants ${length} bytes, there are ${span.end - span.start}`, span.start);
+  return { view: span.view, start: Math.min(span.start + align4(length), span.end), end: span.end };
+}
+
+/** A copy of the bytes of `span`: it stays when the receive buffer is used again. */
+export function copyOf(span: Span): Uint8Array {
+  return new Uint8Array(span.view.buffer, span.view.byteOffset + span.start, span.end - span.start).slice();
+}
+
+const FIRST_CAPACITY_BYTES = 256;
+
+/** Appends integers and bytes to a buffer that grows. A number that does not fit its width is a bug: RangeError. */
+export class Writer {
+  #bytes = new Uint8Array(FIRST_CAPACITY_BYTES);
+  #view = new DataView(this.#bytes.buffer);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  u8(value: number): void {
+    this.#view.setUint8(this.#advance(1), inRange(value, 0, 0xff));
+  }
+
+  u16(value: number): void {
+    this.#view.setUint16(this.#advance(2), inRange(value, 0, 0xffff), true);
+  }
+
+  u32(value: number): void {
+    this.#view.setUint32(this.#advance(4), inRange(value, 0, 0xffffffff), true);
+  }
+
+  i32(value: number): void {
+    this.#view.setInt32(this.#advance(4), inRange(value, -0x80000000, 0x7fffffff), true);
+  }
+
+  /** Network order. */
+  be16(value: number): void {
+    this.#view.setUint16(this.#advance(2), inRange(value, 0, 0xffff), false);
+  }
+
+  /** Network order. */
+  be32(value: number): void {
+    this.#view.setUint32(this.#advance(4), inRange(value, 0, 0xffffffff), false);
+  }
+
+  bytes(value: Uint8Array): void {
+    // Room first: it may replace the buffer.
+    const at = this.#advance(value.length);
+    this.#bytes.set(value, at);
+  }
+
+  zeros(count: number): void {
+    this.#advance(count);
+  }
+
+  /** Zeros up to the next multiple of 4. */
+  pad(): void {
+    this.#advance(align4(this.#length) - this.#length);
+  }
+
+  /** Writes a length that was not known when its place was passed. */
+  patchU16(at: number, value: number): void {
+    this.#view.setUint16(at, inRange(value, 0, 0xffff), true);
+  }
+
+  /** A copy of what was written. */
+  take(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+
+  /** Where `count` bytes may be written. They are zero: nothing is ever written twice but lengths. */
+  #advance(count: number): number {
+    const at = this.#length;
+    this.#length += count;
+    if (this.#length > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length));
+      grown.set(this.#bytes);
+      this.#bytes = grown;
+      this.#view = new DataView(grown.buffer);
+    }
+    return at;
+  }
+}
+
+function inRange(value: number, least: number, most: number): number {
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw new RangeError(`netlink: ${value} is not an integer of ${least} to ${most}`);
+  return value;
+}
