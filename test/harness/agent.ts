@@ -1,0 +1,139 @@
+/**
+ * `terwayd` on a simulated node, with directories of its own, as docs/try-it.md starts it by hand.
+ *
+ * @module
+ */
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { credentials, makeClientConstructor } from "@grpc/grpc-js";
+import { service } from "grpc-health-check";
+import { type Background, background, must, run, until } from "./process.ts";
+import { program } from "./programs.ts";
+
+export type AgentOptions = {
+  /** Namespace of the node. */
+  readonly namespace: string;
+  /** Everything of this agent is below here. */
+  readonly directory: string;
+  /** `eni_conf` of the ConfigMap. */
+  readonly eniConf: string;
+  /** `10-terway.conf` of the ConfigMap. */
+  readonly cniConf: string;
+  readonly accessKeyId: string;
+  readonly accessKeySecret: string;
+  /** ECS_ENDPOINT and VPC_ENDPOINT. */
+  readonly apiUrl: string;
+};
+
+export type Agent = {
+  readonly process: Background;
+  readonly socketPath: string;
+  /** SIGTERM, then wait; returns the exit status. */
+  readonly stop: () => Promise<number | string>;
+  /** SIGKILL, then wait. */
+  readonly kill: () => Promise<void>;
+};
+
+/** Writes the mounted ConfigMap and Secret. */
+export async function prepareAgent(options: AgentOptions): Promise<void> {
+  const config = join(options.directory, "eni-config");
+  const secret = join(options.directory, "secret");
+  await mkdir(config, { recursive: true });
+  await mkdir(secret, { recursive: true, mode: 0o700 });
+  await writeFile(join(config, "eni_conf"), options.eniConf);
+  await writeFile(join(config, "10-terway.conf"), options.cniConf);
+  await writeFile(join(secret, "access-key-id"), options.accessKeyId);
+  await writeFile(join(secret, "access-key-secret"), options.accessKeySecret);
+}
+
+function commandOf(options: AgentOptions): string[] {
+  return [
+    "netns",
+    "exec",
+    options.namespace,
+    "env",
+    `ECS_ENDPOINT=${options.apiUrl}`,
+    `VPC_ENDPOINT=${options.apiUrl}`,
+    program("terwayd"),
+    "--config",
+    join(options.directory, "eni-config"),
+    "--secret-dir",
+    join(options.directory, "secret"),
+    "--state-dir",
+    join(options.directory, "state"),
+    "--socket",
+    join(options.directory, "run/agent.sock"),
+  ];
+}
+
+/** Starts it and waits until its health service says SERVING; fails with its log where it ends instead. */
+export async function startAgent(options: AgentOptions, timeoutMs = 30_000): Promise<Agent> {
+  const child = background("ip", commandOf(options));
+  const socketPath = join(options.directory, "run/agent.sock");
+  let ended: number | string | undefined;
+  const watch = (async () => {
+    ended = await child.ended;
+  })();
+  await until(
+    `terwayd in ${options.namespace} serves`,
+    async () => {
+      if (ended !== undefined) throw new Error(`terwayd ended with ${ended}:\n${child.output()}`);
+      return isServing(socketPath);
+    },
+    timeoutMs,
+    10,
+  ).catch((error: unknown) => {
+    child.kill("SIGKILL");
+    throw new Error(`${String(error)}\n${child.output()}`);
+  });
+  return {
+    process: child,
+    socketPath,
+    async stop() {
+      child.kill("SIGTERM");
+      return child.ended;
+    },
+    async kill() {
+      child.kill("SIGKILL");
+      await watch;
+    },
+  };
+}
+
+/** `terwayd --drain`: gives back every ENI and cleans the node; the agent must be stopped. */
+export async function drainAgent(options: AgentOptions): Promise<string> {
+  return must("ip", [...commandOf(options), "--drain"]);
+}
+
+/** Runs it in the foreground to its end: for configurations that it must refuse. */
+export async function runAgent(options: AgentOptions, extra: readonly string[] = []): ReturnType<typeof run> {
+  return run("ip", [...commandOf(options), ...extra], { timeoutMs: 60_000 });
+}
+
+export async function removeAgent(options: AgentOptions): Promise<void> {
+  await rm(options.directory, { recursive: true, force: true });
+}
+
+const HealthClient = makeClientConstructor(service, "Health");
+
+/** One Check of grpc.health.v1.Health. */
+export async function isServing(socketPath: string): Promise<boolean> {
+  const client = new HealthClient(`unix:${socketPath}`, credentials.createInsecure());
+  try {
+    return await new Promise<boolean>((resolve) => {
+      const check = client["Check"];
+      if (check === undefined) return resolve(false);
+      check.call(
+        client,
+        { service: "" },
+        { deadline: Date.now() + 1000 },
+        (error: unknown, reply: unknown) => {
+          resolve(error === null && isDeepStrictEqual(reply, { status: "SERVING" }));
+        },
+      );
+    });
+  } finally {
+    client.close();
+  }
+}
