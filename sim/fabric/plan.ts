@@ -1,0 +1,188 @@
+/**
+ * From changes of the data plane to lines for `ip -batch` and `nft -f`. Pure: knows what was asked for before, so that
+ * asking twice gives no lines, and asks the kernel nothing.
+ *
+ * @module
+ */
+import { type Ipv4, type Mac } from "../../proto/addr.ts";
+import { type EniId, type InstanceId } from "../../proto/ids.ts";
+import { type FabricChange } from "../model/fabric.ts";
+import { type FabricShape, nodeNamespace, routerDevice, VPC_MAC } from "./shape.ts";
+
+/** One line for `ip -n ROUTER -batch -`. */
+export type IpLine = {
+  readonly text: string;
+  /** Parts of messages of `ip` that mean the wanted state is there already. */
+  readonly tolerates: readonly string[];
+  /** Set where the line makes the device of an ENI: when it fails, the ENI is not plugged. */
+  readonly plugs?: { readonly eni: EniId; readonly namespace: string };
+};
+
+/** What was asked for so far, about one ENI. */
+export type EniWiring = {
+  readonly plugged?: { readonly instance: InstanceId; readonly mac: Mac };
+  readonly addresses: readonly Ipv4[];
+  readonly checkSource: boolean;
+};
+
+/** What was asked for so far. */
+export type Wiring = ReadonlyMap<EniId, EniWiring>;
+
+/** Lines that bring the kernel from the wiring before to `wiring`. Both lists may be carried out at the same time. */
+export type WiringPlan = {
+  readonly wiring: Wiring;
+  readonly ip: readonly IpLine[];
+  readonly nft: readonly string[];
+};
+
+/** The table of the router, in the families ip, arp and ip6. */
+export const NFT_TABLE = "fabric";
+
+const NO_DEVICE = "Cannot find device";
+const NO_ROUTE = "No such process";
+const UNWIRED: EniWiring = { addresses: [], checkSource: true };
+
+type Lines = { readonly ip: IpLine[]; readonly nft: string[] };
+
+/**
+ * Plans `changes`, in order, on top of `wiring`. An address that is allowed before its ENI is plugged takes effect with
+ * the plug; an unplugged ENI forgets its addresses.
+ *
+ * @throws Error where a change names an instance that is not in `shape`, or plugs an ENI into a second instance: a bug
+ * of the model.
+ */
+export function planChanges(
+  shape: Pick<FabricShape, "name" | "nodes">,
+  wiring: Wiring,
+  changes: readonly FabricChange[],
+): WiringPlan {
+  const next = new Map(wiring);
+  const lines: Lines = { ip: [], nft: [] };
+  for (const change of changes) {
+    const before = next.get(change.eni) ?? UNWIRED;
+    const after = planChange(shape, lines, before, change);
+    if (after.plugged === undefined && after.addresses.length === 0 && after.checkSource)
+      next.delete(change.eni);
+    else next.set(change.eni, after);
+  }
+  return { wiring: next, ...lines };
+}
+
+/** The wiring without the devices that could not be made, so that a later plug tries again. */
+export function withoutPlugs(wiring: Wiring, failed: readonly EniId[]): Wiring {
+  const next = new Map(wiring);
+  for (const eni of failed) {
+    const { addresses, checkSource } = next.get(eni) ?? UNWIRED;
+    next.set(eni, { addresses, checkSource });
+  }
+  return next;
+}
+
+function planChange(
+  shape: Pick<FabricShape, "name" | "nodes">,
+  lines: Lines,
+  before: EniWiring,
+  change: FabricChange,
+): EniWiring {
+  const device = routerDevice(change.eni);
+  const mac = before.plugged?.mac;
+  switch (change.op) {
+    case "plug": {
+      const { instance } = change;
+      if (before.plugged?.instance === instance) return before;
+      if (before.plugged !== undefined)
+        throw new Error(`${change.eni} is plugged into ${before.plugged.instance}`);
+      plug(lines, change.eni, change.mac, namespaceOf(shape, instance));
+      for (const address of before.addresses) allow(lines, device, change.mac, address);
+      if (!before.checkSource) lines.nft.push(...unchecked("add", device, change.mac));
+      return { ...before, plugged: { instance, mac: change.mac } };
+    }
+    case "unplug":
+      if (mac !== undefined) {
+        lines.ip.push({ text: `link del ${device}`, tolerates: [NO_DEVICE] });
+        for (const address of before.addresses) lines.nft.push(...forget(allowed, device, mac, address));
+        if (!before.checkSource) lines.nft.push(...forget(unchecked, device, mac));
+      }
+      return { addresses: [], checkSource: before.checkSource };
+    case "allow":
+      if (before.addresses.includes(change.address)) return before;
+      if (mac !== undefined) allow(lines, device, mac, change.address);
+      return { ...before, addresses: [...before.addresses, change.address] };
+    case "revoke":
+      if (!before.addresses.includes(change.address)) return before;
+      if (mac !== undefined) revoke(lines, device, mac, change.address);
+      return { ...before, addresses: before.addresses.filter((address) => address !== change.address) };
+    case "check-source":
+      if (before.checkSource === change.on) return before;
+      if (mac !== undefined)
+        lines.nft.push(...(change.on ? forget(unchecked, device, mac) : unchecked("add", device, mac)));
+      return { ...before, checkSource: change.on };
+    default:
+      return change satisfies never;
+  }
+}
+
+/**
+ * Both ends are created in their place (a later move costs milliseconds); the kernel picks the lowest free `ethN`.
+ * Without `proxy_delay 0` the first ARP answer of a proxy comes after 0 to 0.8 seconds.
+ */
+function plug(lines: Lines, eni: EniId, mac: Mac, namespace: string): void {
+  const device = routerDevice(eni);
+  lines.ip.push(
+    {
+      text: `link add name ${device} up address ${VPC_MAC} type veth peer name eth%d address ${mac} netns ${namespace}`,
+      tolerates: [],
+      plugs: { eni, namespace },
+    },
+    { text: `ntable change name arp_cache dev ${device} proxy_delay 0`, tolerates: [NO_DEVICE] },
+  );
+}
+
+/** `replace`: an address that moves between ENIs may be allowed on the new one before it is revoked on the old one. */
+function allow(lines: Lines, device: string, mac: Mac, address: Ipv4): void {
+  lines.ip.push(
+    { text: `route replace ${address}/32 dev ${device}`, tolerates: [NO_DEVICE] },
+    { text: neighbour(device, mac, address), tolerates: [NO_DEVICE] },
+  );
+  lines.nft.push(...allowed("add", device, mac, address));
+}
+
+/** `ip neigh del` of a missing entry ends the whole batch, hence the `replace` before it. */
+function revoke(lines: Lines, device: string, mac: Mac, address: Ipv4): void {
+  lines.ip.push(
+    { text: `route del ${address}/32 dev ${device}`, tolerates: [NO_DEVICE, NO_ROUTE] },
+    { text: neighbour(device, mac, address), tolerates: [NO_DEVICE] },
+    { text: `neigh del ${address} dev ${device}`, tolerates: [NO_DEVICE] },
+  );
+  lines.nft.push(...forget(allowed, device, mac, address));
+}
+
+function neighbour(device: string, mac: Mac, address: Ipv4): string {
+  return `neigh replace ${address} lladdr ${mac} dev ${device} nud permanent`;
+}
+
+function allowed(verb: "add" | "delete", device: string, mac: Mac, address: Ipv4): readonly string[] {
+  return ["ip", "arp"].map(
+    (family) => `${verb} element ${family} ${NFT_TABLE} allowed { "${device}" . ${mac} . ${address} }`,
+  );
+}
+
+function unchecked(verb: "add" | "delete", device: string, mac: Mac): readonly string[] {
+  return ["ip", "arp"].map(
+    (family) => `${verb} element ${family} ${NFT_TABLE} unchecked { "${device}" . ${mac} }`,
+  );
+}
+
+/** Deleting a missing element fails and takes its transaction along; adding one that is there does not. */
+function forget<Key extends readonly unknown[]>(
+  element: (verb: "add" | "delete", ...key: Key) => readonly string[],
+  ...key: Key
+): readonly string[] {
+  return [...element("add", ...key), ...element("delete", ...key)];
+}
+
+function namespaceOf(shape: Pick<FabricShape, "name" | "nodes">, instance: InstanceId): string {
+  const found = shape.nodes.find((node) => node.instance === instance);
+  if (found === undefined) throw new Error(`no node stands for ${instance}`);
+  return nodeNamespace(shape.name, found.node);
+}
