@@ -1,0 +1,186 @@
+/**
+ * HPACK for a client that keeps no table: it announces SETTINGS_HEADER_TABLE_SIZE = 0, so that the server may use the
+ * static table and literals only, and it sends literals itself.
+ * Source: RFC 7541.
+ *
+ * @module
+ */
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { concatBytes, latin1Bytes, latin1Text } from "./bytes.ts";
+import { decodeHuffman } from "./huffman.ts";
+
+/** Name in lower case; the value has one character for each byte. */
+export type Header = { readonly name: string; readonly value: string };
+
+/** One byte can stand for a header of 30, so the count is bounded apart from the size. */
+const HEADERS_MAX = 256;
+/** No length or index in a header block that we accept is larger (`HEADER_BLOCK_BYTES_MAX`, http2.ts). */
+const INTEGER_MAX = 0xff_ff_ff;
+
+/** RFC 7541 appendix A, from index 1: `name` or `name=value`. */
+const STATIC_TABLE = [
+  ":authority",
+  ":method=GET",
+  ":method=POST",
+  ":path=/",
+  ":path=/index.html",
+  ":scheme=http",
+  ":scheme=https",
+  ":status=200",
+  ":status=204",
+  ":status=206",
+  ":status=304",
+  ":status=400",
+  ":status=404",
+  ":status=500",
+  "accept-charset",
+  "accept-encoding=gzip, deflate",
+  "accept-language",
+  "accept-ranges",
+  "accept",
+  "access-control-allow-origin",
+  "age",
+  "allow",
+  "authorization",
+  "cache-control",
+  "content-disposition",
+  "content-encoding",
+  "content-language",
+  "content-length",
+  "content-location",
+  "content-range",
+  "content-type",
+  "cookie",
+  "date",
+  "etag",
+  "expect",
+  "expires",
+  "from",
+  "host",
+  "if-match",
+  "if-modified-since",
+  "if-none-match",
+  "if-range",
+  "if-unmodified-since",
+  "last-modified",
+  "link",
+  "location",
+  "max-forwards",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "range",
+  "referer",
+  "refresh",
+  "retry-after",
+  "server",
+  "set-cookie",
+  "strict-transport-security",
+  "transfer-encoding",
+  "user-agent",
+  "vary",
+  "via",
+  "www-authenticate",
+];
+
+/** A header block of literals that no table remembers (RFC 7541 section 6.2.2). Values are ASCII. */
+export function encodeHeaders(headers: readonly Header[]): Uint8Array {
+  return concatBytes(
+    headers.flatMap(({ name, value }) => [
+      Uint8Array.of(0),
+      ...encodeString(latin1Bytes(name)),
+      ...encodeString(latin1Bytes(value)),
+    ]),
+  );
+}
+
+/** The headers of a whole block in their order, or why it cannot be read. Never throws. */
+export function decodeHeaders(block: Uint8Array): Result<readonly Header[], string> {
+  const headers: Header[] = [];
+  let at = 0;
+  while (at < block.length) {
+    const step = decodeField(block, at);
+    if (step === undefined) return failed("a header that is cut off, or that refers to an unknown one");
+    if (step.header !== undefined) headers.push(step.header);
+    if (headers.length > HEADERS_MAX) return failed(`more than ${HEADERS_MAX} headers`);
+    at = step.next;
+  }
+  return ok(headers);
+}
+
+type Step = { readonly header?: Header; readonly next: number };
+
+function decodeField(block: Uint8Array, at: number): Step | undefined {
+  const first = block[at] ?? 0;
+  if (first >= 0x80) {
+    // Section 6.1, indexed: name and value from the table.
+    const index = decodeInteger(block, at, 7);
+    const header = index && staticHeader(index.value);
+    return header && { header, next: index.next };
+  }
+  if (first >= 0x20 && first < 0x40) {
+    // Section 6.3, table size update: may not be above the size we announced.
+    const size = decodeInteger(block, at, 5);
+    return size?.value === 0 ? { next: size.next } : undefined;
+  }
+  // Sections 6.2.1 to 6.2.3, literals; the one "with indexing" is evicted at once from a table of size 0.
+  const index = decodeInteger(block, at, first >= 0x40 ? 6 : 4);
+  if (index === undefined) return undefined;
+  const name =
+    index.value === 0
+      ? decodeString(block, index.next)
+      : { text: staticHeader(index.value)?.name, next: index.next };
+  if (name?.text === undefined) return undefined;
+  const value = decodeString(block, name.next);
+  return value && { header: { name: name.text, value: value.text }, next: value.next };
+}
+
+function staticHeader(index: number): Header | undefined {
+  const entry = STATIC_TABLE[index - 1];
+  if (entry === undefined) return undefined;
+  const equals = entry.indexOf("=");
+  if (equals < 0) return { name: entry, value: "" };
+  return { name: entry.slice(0, equals), value: entry.slice(equals + 1) };
+}
+
+/** Section 5.1: an integer in the lower `prefixBits` of the byte at `at` and the bytes after it. */
+function decodeInteger(
+  block: Uint8Array,
+  at: number,
+  prefixBits: number,
+): { readonly value: number; readonly next: number } | undefined {
+  const mask = (1 << prefixBits) - 1;
+  const first = block[at];
+  if (first === undefined) return undefined;
+  let value = first & mask;
+  if (value < mask) return { value, next: at + 1 };
+  for (let index = 1; index <= 4; index += 1) {
+    const byte = block[at + index];
+    if (byte === undefined) return undefined;
+    value += (byte & 0x7f) * 2 ** (7 * (index - 1));
+    if (value > INTEGER_MAX) return undefined;
+    if (byte < 0x80) return { value, next: at + index + 1 };
+  }
+  return undefined;
+}
+
+/** Section 5.2: a length with the Huffman bit, and the string. */
+function decodeString(
+  block: Uint8Array,
+  at: number,
+): { readonly text: string; readonly next: number } | undefined {
+  const length = decodeInteger(block, at, 7);
+  if (length === undefined || length.value > block.length - length.next) return undefined;
+  const next = length.next + length.value;
+  const raw = block.subarray(length.next, next);
+  const plain = (block[at] ?? 0) >= 0x80 ? decodeHuffman(raw) : raw;
+  return plain && { text: latin1Text(plain), next };
+}
+
+function encodeString(bytes: Uint8Array): readonly Uint8Array[] {
+  if (bytes.length < 0x7f) return [Uint8Array.of(bytes.length), bytes];
+  const prefix = [0x7f];
+  let rest = bytes.length - 0x7f;
+  for (; rest >= 0x80; rest >>>= 7) prefix.push((rest & 0x7f) | 0x80);
+  prefix.push(rest);
+  return [Uint8Array.from(prefix), bytes];
+}

@@ -1,0 +1,68 @@
+/**
+ * The result of ADD in the caller's cniVersion.
+ * Source: CNI SPEC.md 0.3.0 to 1.1.0, section "Result" ("ADD Success").
+ *
+ * @module
+ */
+import { type JsonObject, type PreviousResult } from "./config.ts";
+import { type AddReply } from "./messages.ts";
+import { type CniVersion } from "./version.ts";
+
+/** Where the caller asked for the interface. */
+export type Place = { readonly ifName: string; readonly netns: string };
+
+/** Why `reply` cannot be the result of an ADD for `place`; `undefined` where it can. */
+export function wrongReply(reply: AddReply, place: Place): string | undefined {
+  const { ifName, netns } = place;
+  if (!reply.interfaces.some(({ name, sandbox }) => name === ifName && sandbox === netns)) {
+    return `its reply does not have the interface ${ifName} in ${netns}`;
+  }
+  if (reply.ips.length === 0) return "its reply has no address";
+  for (const ip of reply.ips) {
+    if (!ip.address.includes("/")) return `its reply has an address without a length: ${ip.address}`;
+    const carrier = reply.interfaces[ip.interface];
+    if (carrier === undefined) return `its reply puts ${ip.address} on interface number ${ip.interface}`;
+  }
+  const route = reply.routes.find(({ dst }) => !dst.includes("/"));
+  return route && `its reply has a route without a length: ${route.dst}`;
+}
+
+/**
+ * The result object. In a chain what the plugins before made comes first, as it was given, and the indexes of our
+ * addresses count from there. "dns" is left out unless it was given.
+ */
+export function renderResult(reply: AddReply, version: CniVersion, previous?: PreviousResult): JsonObject {
+  const shift = previous?.interfaces.length ?? 0;
+  return {
+    ...previous?.all,
+    cniVersion: version,
+    interfaces: [
+      ...(previous?.interfaces ?? []),
+      ...reply.interfaces.map(({ name, mac, sandbox, mtu }) => ({
+        name,
+        ...(mac !== "" && { mac }),
+        // 1.1.0 brought "mtu".
+        ...(version === "1.1.0" && mtu !== 0 && { mtu }),
+        ...(sandbox !== "" && { sandbox }),
+      })),
+    ],
+    ips: [
+      ...(previous?.ips ?? []),
+      ...reply.ips.map((ip) => ({
+        ...(namesFamily(version) && { version: ip.address.includes(":") ? "6" : "4" }),
+        interface: ip.interface + shift,
+        address: ip.address,
+        ...(ip.gateway !== "" && { gateway: ip.gateway }),
+      })),
+    ],
+    routes: [
+      ...(previous?.routes ?? []),
+      ...reply.routes.map(({ dst, gw }) => ({ dst, ...(gw !== "" && { gw }) })),
+    ],
+  };
+}
+
+/** Up to 0.4.0 each address says its family; 1.0.0 removed the key. */
+function namesFamily(version: CniVersion): boolean {
+  return version !== "1.0.0" && version !== "1.1.0";
+}
