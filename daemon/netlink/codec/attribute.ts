@@ -17,7 +17,7 @@
  */
 import { type Mac, macBytes, macFromBytes } from "../../../proto/addr.ts";
 import { type IpAddress, ipBytes, ipFromBytes } from "./ip.ts";
-import { align4, copyOf, DecodeError, type Span, type Writer } from "./wire.ts";
+import { align4, bytesOfText, copyOf, DecodeError, type Span, textFromBytes, type Writer } from "./wire.ts";
 
 /** NLA_HDRLEN, bytes. */
 const HEADER_BYTES = 4;
@@ -178,16 +178,20 @@ export function text(type: number): Field<string> {
   return {
     type,
     write: (writer, value) => {
-      writer.bytes(utf8(value));
+      writer.bytes(bytesOfText(value));
       writer.u8(0);
     },
-    read: readText,
+    read: (span) => textFromBytes(copyOf(span)),
   };
 }
 
 /** A text that is written without NUL; the kernel reads its length. It dumps the same attribute with NUL. */
 export function bareText(type: number): Field<string> {
-  return { type, write: (writer, value) => writer.bytes(utf8(value)), read: readText };
+  return {
+    type,
+    write: (writer, value) => writer.bytes(bytesOfText(value)),
+    read: (span) => textFromBytes(copyOf(span)),
+  };
 }
 
 export function raw(type: number): Field<Uint8Array> {
@@ -229,20 +233,4 @@ export function sized(span: Span, bytes: number): Span {
   const length = span.end - span.start;
   if (length !== bytes) throw new DecodeError(`payload of ${length} bytes, not ${bytes}`, span.start);
   return span;
-}
-
-function readText(span: Span): string | undefined {
-  const bytes = copyOf(span);
-  const end = bytes.indexOf(0);
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
-      end < 0 ? bytes : bytes.subarray(0, end),
-    );
-  } catch {
-    return undefined;
-  }
-}
-
-function utf8(value: string): Uint8Array {
-  return new TextEncoder().encode(value);
 }

@@ -10,7 +10,7 @@ import { readFields, schema, type ValuesOf, writeFields } from "./attribute.ts";
 import { NLM_F } from "./header.ts";
 import { BASE_FIELDS, type LinkHeader, readLinkHeader, writeLinkHeader } from "./link-base.ts";
 import { linkInfo } from "./link-info.ts";
-import { MAKE, type Make, type Request } from "./request.ts";
+import { MAKE, type Request } from "./request.ts";
 import { spanOf, Writer } from "./wire.ts";
 
 /** RTM_*LINK. */
@@ -40,14 +40,17 @@ export function decodeLink(payload: Uint8Array): Link {
   return { ...header, ...readFields(rest, LINK) };
 }
 
-/** `ip link add`. Fails with EEXIST where the name or the index is taken. */
-export function createLink(link: LinkMessage): Request {
+/**
+ * `ip link add`. EEXIST where the name or the index is taken. Settings (`afSpec`) are refused at birth (EAFNOSUPPORT):
+ * they are a `setLink` behind it, in the same batch.
+ */
+export function createLink(link: Omit<LinkMessage, "afSpec">): Request {
   return { type: RTM_LINK.NEW, flags: MAKE.create, payload: encodeLink(link) };
 }
 
 /** `ip link set`: changes what is given of the link that `index`, or else `name`, tells. */
-export function setLink(link: LinkMessage, make: Make = "change"): Request {
-  return { type: RTM_LINK.NEW, flags: MAKE[make], payload: encodeLink(link) };
+export function setLink(link: LinkMessage): Request {
+  return { type: RTM_LINK.NEW, flags: NLM_F.REQUEST, payload: encodeLink(link) };
 }
 
 /**

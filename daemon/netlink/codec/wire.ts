@@ -50,6 +50,23 @@ export function copyOf(span: Span): Uint8Array {
   return new Uint8Array(span.view.buffer, span.view.byteOffset + span.start, span.end - span.start).slice();
 }
 
+/** The text before the first NUL of `bytes`; `undefined` where it is not UTF-8. */
+export function textFromBytes(bytes: Uint8Array): string | undefined {
+  const end = bytes.indexOf(0);
+  try {
+    const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    return decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
+  } catch {
+    return undefined;
+  }
+}
+
+/** UTF-8 without a NUL. One within the text is a bug, for the kernel would not see what follows it: RangeError. */
+export function bytesOfText(text: string): Uint8Array {
+  if (text.includes("\0")) throw new RangeError(`netlink: NUL in ${JSON.stringify(text)}`);
+  return new TextEncoder().encode(text);
+}
+
 const FIRST_CAPACITY_BYTES = 256;
 
 /** Appends integers and bytes to a buffer that grows. A number that does not fit its width is a bug: RangeError. */
