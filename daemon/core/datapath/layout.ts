@@ -1,0 +1,79 @@
+/**
+ * The numbers and names by which everything of ours in the node's network is known. Who finds one of them without an agent
+ * may delete it: `ip route flush proto 84 table all`, `ip link delete group 21504`, `nft delete table ip terway`.
+ *
+ * A packet's way. From a pod: it comes in by a link of `GROUP.pods`, nftables looks its source up in `pod_eni` and puts the
+ * slot of the pod's ENI into the mark; the rule `PRIORITY.pods` finds pods of this node, whatever the mark; then the one
+ * rule of the ENI sends the rest to the table of the ENI, whose default route is the vSwitch's gateway. To a pod: it comes
+ * in by a link of `GROUP.enis`, nftables looks its *destination* up in the same map. That mark is for the check of the
+ * source alone (`src_valid_mark`): the way back is then the pod's own, by this very ENI, whatever rp_filter the node has.
+ * Without it the kernel drops what comes in by a device that has no address and is not the main table's way back.
+ *
+ * @module
+ */
+import { type Ipv4, parseIpv4 } from "../../../proto/addr.ts";
+
+/** Of routes, rules and neighbours (RTPROT_*): free in <linux/rtnetlink.h> and in iproute2's rt_protos. */
+export const PROTOCOL = 84;
+
+/** Routing tables of the node. An ENI's is `eniTable(slot)`. */
+const TABLE_PODS = 7400;
+
+export const TABLE = { pods: TABLE_PODS } as const;
+
+/** Of rules, the same as upstream's: below 32766, the main table; above 0, the node's own addresses. */
+export const PRIORITY = { pods: 512, eni: 2048 } as const;
+
+/** IFLA_GROUP of links. A group is deleted as one, so what is to be deleted has a group of its own. */
+export const GROUP = { pods: 21_504, doomed: 21_505, enis: 21_506 } as const;
+
+/**
+ * Bits of a packet's mark that hold slot + 1; the others are left as they are. Clear of kube-proxy (0xc000), of the
+ * lowest bits of 0xffff0000 that Calico takes first, of Tailscale (0xff0000) and of the small numbers that people use.
+ */
+export const MARK_MASK = 0x3f00_0000;
+const MARK_UNIT = 0x0100_0000;
+
+/** Slots are 0 to 61: as many as marks can tell. */
+export const SLOT_MAX = 61;
+
+/** The nftables table and what is in it. */
+export const NFT = { family: "ip", table: "terway", map: "pod_eni", chain: "prerouting" } as const;
+
+/** The pod's next hop. Link-local (RFC 3927), so no address of the VPC is taken; no device has it, a neighbour entry stands for it. */
+export const POD_GATEWAY: Ipv4 = literal("169.254.1.1");
+
+/** Index of `lo`, in every namespace: LOOPBACK_IFINDEX. */
+export const LOOPBACK_INDEX = 1;
+
+/** The table of an ENI. */
+export function eniTable(slot: number): number {
+  return TABLE_PODS + 1 + checkedSlot(slot);
+}
+
+/** The mark of packets of an ENI's pods, within `MARK_MASK`. */
+export function eniMark(slot: number): number {
+  return (checkedSlot(slot) + 1) * MARK_UNIT;
+}
+
+/** The nftables chain that puts the mark on. */
+export function eniChain(slot: number): string {
+  return `eni${checkedSlot(slot)}`;
+}
+
+/** IFLA_IFALIAS of the host's end of a pod's link: what it was made for, for people and for a repeated call. */
+export function podAlias(address: Ipv4): string {
+  return `terway:${address}`;
+}
+
+function checkedSlot(slot: number): number {
+  if (!Number.isInteger(slot) || slot < 0 || slot > SLOT_MAX)
+    throw new RangeError(`slot ${slot} is not one of 0 to ${SLOT_MAX}`);
+  return slot;
+}
+
+function literal(text: string): Ipv4 {
+  const ip = parseIpv4(text);
+  if (ip === undefined) throw new Error(`not an address: ${text}`);
+  return ip;
+}

@@ -1,0 +1,155 @@
+/**
+ * Waiting for a device to appear.
+ *
+ * While somebody waits there is a socket in the group of link notifications. It is read in libuv's pool, by reads that
+ * end after `READ_MS` at the latest: one thread of the pool is taken for as long as somebody waits, and the event loop
+ * never is.
+ *
+ * @module
+ */
+import { read } from "node:fs";
+import { promisify } from "node:util";
+import { type Mac } from "../../proto/addr.ts";
+import { type Fault } from "../../proto/fault.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { GROUP } from "../core/datapath/layout.ts";
+import { type Client, jobFault } from "./client.ts";
+import { dumpLinks } from "./codec/dump.ts";
+import { messagesOf } from "./codec/header.ts";
+import { decodeLink, type Link, RTM_LINK } from "./codec/link.ts";
+import { type SocketOptions } from "./job.ts";
+import { errorCode } from "./netns.ts";
+import { type SocketThread } from "./socket.ts";
+
+export type Device = { readonly ifIndex: number; readonly name: string };
+
+export type Arrivals = AsyncDisposable & {
+  /** Resolves when a device with `mac` is there, at once if it is. `signal` and disposal end it with `deadline`. */
+  wait(mac: Mac, signal: AbortSignal): Promise<Result<Device>>;
+};
+
+/** How long one read holds a thread of the pool when nothing happens. */
+const READ_MS = 250;
+const RECEIVE_BYTES = 64 * 1024;
+/** RTMGRP_LINK of <linux/rtnetlink.h>, in a `struct sockaddr_nl`. */
+const LINK_SOCKET: SocketOptions = {
+  domain: 16,
+  type: 3,
+  protocol: 0,
+  address: Uint8Array.of(16, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0),
+  receiveTimeoutMs: READ_MS,
+};
+
+type Waiter = { readonly mac: Mac; readonly settle: (result: Result<Device>) => void };
+
+export function openArrivals(thread: SocketThread, client: Client): Arrivals {
+  const waiters = new Set<Waiter>();
+  let listening: Promise<void> | undefined;
+
+  function seen(link: Link): void {
+    if (!canBeEni(link)) return;
+    for (const waiter of waiters) {
+      if (waiter.mac === link.address)
+        settle(waiter, ok({ ifIndex: link.index, name: link.name ?? String(link.index) }));
+    }
+  }
+
+  function settle(waiter: Waiter, result: Result<Device>): void {
+    if (waiters.delete(waiter)) waiter.settle(result);
+  }
+
+  function failAll(fault: Fault): void {
+    for (const waiter of waiters) settle(waiter, failed(fault));
+  }
+
+  async function lookAtAll(): Promise<void> {
+    const links = await client.dump("ip link show", dumpLinks(), decodeLink);
+    if (links.ok) links.value.forEach(seen);
+    else failAll(links.fault);
+  }
+
+  /** Until nobody waits. The socket first, then the look at what is there: nothing can slip through between. */
+  async function listen(): Promise<void> {
+    const opened = await thread.run({ kind: "open", socket: LINK_SOCKET });
+    if (opened.kind !== "opened") failAll(jobFault("listening for devices", opened));
+    else {
+      await lookAtAll();
+      while (waiters.size > 0) await readOnce(opened.fd);
+      await thread.run({ kind: "close", fd: opened.fd });
+    }
+  }
+
+  async function readOnce(fd: number): Promise<void> {
+    const received = await readSome(fd);
+    if (received.kind === "bytes") {
+      for (const message of messagesOf(received.bytes))
+        if (message.type === RTM_LINK.NEW) seen(decodeLink(message.payload));
+    } else if (received.kind === "lost") await lookAtAll();
+    else if (received.kind === "failed")
+      failAll({ kind: "kernel", op: "listening for devices", errno: received.errno });
+  }
+
+  /** One listener at a time; another one for who came while its socket was being closed. */
+  async function run(): Promise<void> {
+    while (waiters.size > 0) await listen();
+    listening = undefined;
+  }
+
+  return {
+    wait(mac, signal) {
+      const sinceMs = performance.now();
+      return new Promise((resolve) => {
+        const giveUp = (): void => settle(waiter, failed(late(mac, performance.now() - sinceMs)));
+        const waiter: Waiter = {
+          mac,
+          settle: (result) => {
+            signal.removeEventListener("abort", giveUp);
+            resolve(result);
+          },
+        };
+        waiters.add(waiter);
+        signal.addEventListener("abort", giveUp, { once: true });
+        if (signal.aborted) giveUp();
+        else if (listening === undefined) listening = run();
+        else void lookAtAll();
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      failAll({ kind: "not-ready", reason: "the agent stops" });
+      await listening;
+    },
+  };
+}
+
+/**
+ * A network card has no kind; an ENI of a simulated VPC is a veth. Devices on top of an ENI (vlan, ipvlan, macvlan, bridge)
+ * have its MAC too, and have a kind. The veths of our pods are in a group of ours.
+ */
+function canBeEni({ info, group }: Link): boolean {
+  if (group === GROUP.pods || group === GROUP.doomed) return false;
+  return info === undefined || info.kind === "veth" || (info.kind === "raw" && info.name === undefined);
+}
+
+function late(mac: Mac, waitedMs: number): Fault {
+  return { kind: "deadline", what: `the appearance of the device ${mac}`, waitedMs: Math.round(waitedMs) };
+}
+
+type Received =
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
+  | { readonly kind: "nothing" }
+  /** The kernel had more to tell than the buffer holds. */
+  | { readonly kind: "lost" }
+  | { readonly kind: "failed"; readonly errno: string };
+
+const readFile = promisify(read);
+
+async function readSome(fd: number): Promise<Received> {
+  try {
+    const { bytesRead, buffer } = await readFile(fd, new Uint8Array(RECEIVE_BYTES), 0, RECEIVE_BYTES, null);
+    return { kind: "bytes", bytes: buffer.subarray(0, bytesRead) };
+  } catch (error) {
+    const errno = errorCode(error);
+    if (errno === "EAGAIN") return { kind: "nothing" };
+    return errno === "ENOBUFS" ? { kind: "lost" } : { kind: "failed", errno };
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * What the main thread and the netlink thread say to each other. Plain data: it crosses by structured clone.
+ *
+ * @module
+ */
+
+/** Given to the thread when it starts. */
+export type ThreadOptions = {
+  /** Path of the namespace that is the node's. Absent: the one the process runs in. */
+  readonly nodeNetns?: string;
+};
+
+/** One send and its answers, on one socket. */
+export type Exchange = {
+  /** An open file of the namespace the socket is born in. Absent: the node's. It has to stay open until the answer. */
+  readonly netnsFd?: number;
+  readonly family: SocketFamily;
+  /** One or several messages. */
+  readonly bytes: Uint8Array;
+  /** Sequence number of the message whose answer (NLMSG_ERROR or NLMSG_DONE) is the last one. */
+  readonly lastSeq: number;
+  /** Error numbers that are no refusal. */
+  readonly tolerated: readonly number[];
+};
+
+/** NETLINK_ROUTE and NETLINK_NETFILTER. */
+export type SocketFamily = "route" | "netfilter";
+
+export type SocketOptions = {
+  /** AF_*, SOCK_*, and what the third argument of socket(2) is. */
+  readonly domain: number;
+  readonly type: number;
+  readonly protocol: number;
+  /** What to bind to: a `struct sockaddr_…`. */
+  readonly address: Uint8Array;
+  /** SO_RCVTIMEO: a read fails with EAGAIN after this time. */
+  readonly receiveTimeoutMs: number;
+};
+
+export type Job =
+  /** The exchanges in order; what follows one that the kernel refused any part of is skipped. */
+  | { readonly kind: "exchange"; readonly exchanges: readonly Exchange[] }
+  /** A socket in the node's namespace, for the main thread to read from. */
+  | { readonly kind: "open"; readonly socket: SocketOptions }
+  | { readonly kind: "close"; readonly fd: number }
+  /** Closes all that the thread holds and ends it. */
+  | { readonly kind: "stop" };
+
+/** A system call that failed; `errno` is the number. */
+export type SyscallFailure = { readonly call: string; readonly errno: number };
+
+/** What became of one exchange. `bytes`: all that was received, also where it failed on the way. */
+export type ExchangeOutcome =
+  | { readonly kind: "answered"; readonly bytes: Uint8Array }
+  | { readonly kind: "failed"; readonly bytes: Uint8Array; readonly failure: SyscallFailure }
+  | { readonly kind: "skipped" };
+
+export type JobResult =
+  | { readonly kind: "exchanged"; readonly outcomes: readonly ExchangeOutcome[] }
+  | { readonly kind: "opened"; readonly fd: number }
+  | { readonly kind: "closed" }
+  /** The job was not started: it waited longer than it may. */
+  | { readonly kind: "expired" }
+  | { readonly kind: "failed"; readonly failure: SyscallFailure };
+
+export type ToThread = {
+  readonly id: number;
+  /** CLOCK_MONOTONIC (`process.hrtime`), milliseconds: not started after this. */
+  readonly startByMs: number;
+  readonly job: Job;
+};
+
+/** `id` 0: the thread is ready; jobs count from 1. */
+export type FromThread = { readonly id: number; readonly result: JobResult };
+
+/** The clock of `startByMs`: the same in all threads of a process. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
+}

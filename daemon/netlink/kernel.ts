@@ -1,0 +1,74 @@
+/**
+ * The node's network, as `daemon/core/kernel.ts` wants it: plans of `daemon/core/datapath/`, carried out by the netlink
+ * thread.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { type Kernel, type PodLink } from "../core/kernel.ts";
+import { nftHostText, planHost } from "../core/datapath/host-plan.ts";
+import { failed, ok } from "../../proto/result.ts";
+import { applySteps } from "./apply.ts";
+import { openArrivals } from "./arrival.ts";
+import { cleanHost } from "./clean.ts";
+import { openClient } from "./client.ts";
+import { configureEni, type EniPorts, forgetEni } from "./eni.ts";
+import { runNft } from "./nft.ts";
+import { attachPod, type PodPorts, podTraces } from "./pods.ts";
+import { openRemoval } from "./removal.ts";
+import { openSocketThread } from "./socket.ts";
+
+export type KernelOptions = {
+  /** The program of the netlink thread: `worker.ts` beside this file, or what a bundle made of it. */
+  readonly workerUrl?: URL;
+  /** Path of the node's network namespace, where it is not the one that the process runs in. */
+  readonly nodeNetns?: string;
+  /** Where MACs and interface indexes come from. */
+  readonly randomBytes?: (count: number) => Uint8Array;
+  /** How long an ENI's gateway has to answer, 2,000 where not given. */
+  readonly gatewayPatienceMs?: number;
+};
+
+export type OpenKernel = Kernel &
+  AsyncDisposable & {
+    /** How many deletions of links the kernel was asked for: calls of `detachPod` share them. */
+    linkDeletions(): number;
+  };
+
+/** Starts the netlink thread. Needs CAP_NET_ADMIN, CAP_NET_RAW (ARP) and CAP_SYS_ADMIN (setns). */
+export async function openKernel(options: KernelOptions = {}): Promise<OpenKernel> {
+  const { nodeNetns, gatewayPatienceMs } = options;
+  const workerUrl = options.workerUrl ?? new URL("./worker.ts", import.meta.url);
+  const thread = await openSocketThread(workerUrl, nodeNetns === undefined ? {} : { nodeNetns });
+  const client = openClient(thread);
+  const arrivals = openArrivals(thread, client);
+  const removal = openRemoval(client);
+  const enis: EniPorts = { client, thread, nodeNetns, gatewayPatienceMs };
+  const pods: PodPorts = {
+    client,
+    nodeNetns,
+    randomBytes: options.randomBytes ?? randomBytes,
+    remove: (pod: PodLink) => removal.remove(pod),
+  };
+
+  return {
+    async prepareHost() {
+      const structure = await runNft(nftHostText(), nodeNetns);
+      if (!structure.ok) return structure;
+      const applied = await applySteps(client, planHost());
+      return applied.ok ? ok(undefined) : failed(applied.fault);
+    },
+    awaitEni: (mac, signal) => arrivals.wait(mac, signal),
+    configureEni: (eni) => configureEni(enis, eni),
+    forgetEni: (slot) => forgetEni(enis, slot),
+    attachPod: (pod) => attachPod(pods, pod),
+    detachPod: (pod) => removal.remove(pod),
+    podTraces: () => podTraces(client),
+    cleanHost: () => cleanHost(enis),
+    linkDeletions: () => removal.deletions(),
+    async [Symbol.asyncDispose]() {
+      await arrivals[Symbol.asyncDispose]();
+      await thread[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,150 @@
+/**
+ * Making pods' links, and saying which there are.
+ *
+ * @module
+ */
+import { type Fault } from "../../proto/fault.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { podAlias, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
+import {
+  type PodEnds,
+  POD_ENDS_BYTES,
+  podEnds,
+  podInterfaces,
+  planPod,
+  planPodAgain,
+} from "../core/datapath/pod-plan.ts";
+import { type PodInterfaces, type PodLink, type PodTrace } from "../core/kernel.ts";
+import { parseIpv4 } from "../../proto/addr.ts";
+import { applyAll, applySteps } from "./apply.ts";
+import { type Client } from "./client.ts";
+import { dumpLinks, dumpRoutes } from "./codec/dump.ts";
+import { decodeLink, getLink, type Link } from "./codec/link.ts";
+import { decodeRoute } from "./codec/route.ts";
+import { openNetns } from "./netns.ts";
+import { isPodLink, linkOf } from "./removal.ts";
+
+/** How often a link is tried with other numbers, where the ones chosen were taken. */
+const INDEX_TRIES = 4;
+
+export type PodPorts = {
+  readonly client: Client;
+  /** The node's namespace where it is not the process's. */
+  readonly nodeNetns: string | undefined;
+  readonly randomBytes: (count: number) => Uint8Array;
+  /** Takes away what a repeated call could not mend. */
+  readonly remove: (pod: PodLink) => Promise<Result<void>>;
+};
+
+/** See `Kernel.attachPod`. */
+export async function attachPod(ports: PodPorts, pod: PodLink): Promise<Result<PodInterfaces>> {
+  const opened = openNetns(pod.netns, ports.nodeNetns);
+  if (!opened.ok) return opened;
+  using netns = opened.value;
+  let fault: Fault | undefined;
+  for (let tries = 1; tries <= INDEX_TRIES; tries++) {
+    const ends = podEnds(ports.randomBytes(POD_ENDS_BYTES));
+    const applied = await applySteps(ports.client, planPod(pod, ends), netns.fd);
+    if (applied.ok) return ok(podInterfaces(ends));
+    ({ fault } = applied);
+    const { op } = applied.step;
+    const errno = fault.kind === "kernel" ? fault.errno : "";
+    if (op === "add-veth" && errno === "EEXIST") {
+      const there = await findPod(ports.client, pod, netns.fd);
+      if (!there.ok) return there;
+      // Neither name is taken, so a number was.
+      if (there.value !== undefined) return attachAgain(ports, pod, there.value, netns.fd);
+    } else if (op === "map-pod" && errno === "EEXIST") {
+      // An element that leads elsewhere outlived its pod, whose namespace went without a DEL.
+      await applyAll(ports.client, [{ op: "unmap-pod", address: pod.address }]);
+    } else return failed(await asBadNetns(ports.client, pod, netns.fd, fault));
+  }
+  return failed(fault ?? { kind: "internal", reason: "no try was made" });
+}
+
+/** The link is there: all that hangs on it is made sure of. What cannot be mended is taken away. */
+async function attachAgain(
+  ports: PodPorts,
+  pod: PodLink,
+  ends: PodEnds,
+  podFd: number,
+): Promise<Result<PodInterfaces>> {
+  const applied = await applySteps(ports.client, planPodAgain(pod, ends), podFd);
+  if (applied.ok) return ok(podInterfaces(ends));
+  await ports.remove(pod);
+  return failed(applied.fault);
+}
+
+/** The two ends of this very pod's link; `undefined` where nothing has either name; a fault where something else has. */
+async function findPod(client: Client, pod: PodLink, podFd: number): Promise<Result<PodEnds | undefined>> {
+  const [host, inPod] = await Promise.all([lookUp(client, pod.hostName), lookUp(client, pod.ifName, podFd)]);
+  if (!host.ok) return host;
+  if (!inPod.ok) return inPod;
+  const [hostLink, podLink] = [host.value, inPod.value];
+  if (hostLink === undefined && podLink === undefined) return ok(undefined);
+  if (podLink === undefined)
+    return failed({ kind: "interface-exists", ifName: pod.hostName, netns: "the node's namespace" });
+  const taken: Fault = { kind: "interface-exists", ifName: pod.ifName, netns: pod.netns };
+  if (hostLink?.address === undefined || podLink.address === undefined) return failed(taken);
+  const same =
+    isPodLink(hostLink) &&
+    hostLink.alias === podAlias(pod.address) &&
+    hostLink.link === podLink.index &&
+    podLink.link === hostLink.index;
+  return same
+    ? ok({
+        hostIndex: hostLink.index,
+        hostMac: hostLink.address,
+        podIndex: podLink.index,
+        podMac: podLink.address,
+      })
+    : failed(taken);
+}
+
+async function lookUp(client: Client, name: string, netnsFd?: number): Promise<Result<Link | undefined>> {
+  const answers = await client.ask([
+    {
+      ...(netnsFd !== undefined && { netnsFd }),
+      family: "route",
+      requests: [getLink({ name })],
+      ack: "each",
+    },
+  ]);
+  return answers.ok ? ok(linkOf(answers.value[0]?.[0])) : answers;
+}
+
+/** A namespace of another kind is refused as EINVAL, among much else: only one of network can be entered. */
+async function asBadNetns(client: Client, pod: PodLink, podFd: number, fault: Fault): Promise<Fault> {
+  const entered = await lookUp(client, "lo", podFd);
+  return entered.ok ? fault : { kind: "bad-netns", path: pod.netns, reason: "it is not a network namespace" };
+}
+
+/** See `Kernel.podTraces`. */
+export async function podTraces(client: Client): Promise<Result<readonly PodTrace[]>> {
+  const traces = await podRoutes(client);
+  return traces.ok ? ok(traces.value.map(({ address, hostName }) => ({ address, hostName }))) : traces;
+}
+
+/** Routes of pods, each with the device it leads to. */
+export async function podRoutes(
+  client: Client,
+): Promise<Result<readonly (PodTrace & { readonly ifIndex: number })[]>> {
+  const routes = await client.dump(
+    `ip route show table ${TABLE.pods}`,
+    dumpRoutes({ table: TABLE.pods, protocol: PROTOCOL }),
+    decodeRoute,
+  );
+  if (!routes.ok) return routes;
+  const links = await client.dump("ip link show", dumpLinks({ kind: "veth" }), decodeLink);
+  if (!links.ok) return links;
+  const names = new Map(links.value.map(({ index, name }) => [index, name]));
+  return ok(
+    routes.value.flatMap(({ dst, oif, table }) => {
+      const address = dst?.bits === 32 ? parseIpv4(dst.ip) : undefined;
+      const hostName = oif === undefined ? undefined : names.get(oif);
+      return address === undefined || oif === undefined || hostName === undefined || table !== TABLE.pods
+        ? []
+        : [{ address, hostName, ifIndex: oif }];
+    }),
+  );
+}

@@ -1,0 +1,175 @@
+/**
+ * Taking pods' links away, many at a time.
+ *
+ * The kernel takes 20 to 40 ms to delete a link, under the one lock of network configuration, and hardly more to delete two
+ * hundred. So what is asked for while a deletion is under way is put into one group and deleted by one request.
+ *
+ * @module
+ */
+import { type Ipv4 } from "../../proto/addr.ts";
+import { type Fault } from "../../proto/fault.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { GROUP, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
+import { type Answer, answerFault, type Client, REQUESTS_MAX } from "./client.ts";
+import { hostPrefix } from "./codec/ip.ts";
+import { decodeLink, deleteLinkGroup, getLink, type Link, RTM_LINK, setLink } from "./codec/link.ts";
+import { deleteElements, nftBatch } from "./codec/nft-element.ts";
+import { type Request } from "./codec/request.ts";
+import { deleteRoute } from "./codec/route.ts";
+import { forgetConnections } from "./connections.ts";
+import { POD_MAP } from "./encode-step.ts";
+
+export type Leaving = { readonly hostName: string; readonly address: Ipv4 };
+
+export type Removal = {
+  /** Resolves when the link, its route and all that was said of the address are gone, whoever removed them. */
+  remove(pod: Leaving): Promise<Result<void>>;
+  /** How many deletions of links the kernel was asked for. */
+  deletions(): number;
+};
+
+/** One request each for the route and for the group, in one send. */
+const PODS_MAX = REQUESTS_MAX / 2;
+
+/** More than any node has pods: whoever asks for more asks for the same ones again and again. */
+const WAITING_MAX = 4096;
+
+export function openRemoval(client: Client): Removal {
+  type Waiter = { readonly pod: Leaving; readonly settle: (result: Result<void>) => void };
+  let waiting: Waiter[] = [];
+  let running: Promise<void> | undefined;
+  let deletions = 0;
+
+  /** Everything that waits, a bulk at a time, until nothing does. */
+  async function run(): Promise<void> {
+    // Calls of the same tick are to share the first bulk.
+    await Promise.resolve();
+    while (waiting.length > 0) {
+      const bulk = waiting.slice(0, PODS_MAX);
+      waiting = waiting.slice(PODS_MAX);
+      const result = await removeAll(bulk.map(({ pod }) => pod));
+      for (const { settle } of bulk) settle(result);
+    }
+    running = undefined;
+  }
+
+  /** Goes on past failures; the first of them is the result. */
+  async function removeAll(pods: readonly Leaving[]): Promise<Result<void>> {
+    const faults: Fault[] = [];
+    const note = (result: Result<unknown>): void => {
+      if (!result.ok) faults.push(result.fault);
+    };
+    note(await unmap(client, pods));
+    const links = await ourLinks(client, pods);
+    if (links.ok) note(await deleteLinks(links.value));
+    else faults.push(links.fault);
+    note(
+      await forgetConnections(
+        client,
+        pods.map(({ address }) => address),
+      ),
+    );
+    const [fault] = faults;
+    return fault === undefined ? ok(undefined) : failed(fault);
+  }
+
+  /** The routes first: what is sent to the pod from now on is told that it is unreachable. */
+  async function deleteLinks(links: readonly OurLink[]): Promise<Result<void>> {
+    if (links.length === 0) return ok(undefined);
+    deletions += 1;
+    const routes = links.map(({ index, address }) =>
+      deleteRoute({ table: TABLE.pods, protocol: PROTOCOL, oif: index, dst: hostPrefix(address) }),
+    );
+    const doom = links.map(({ index }) => setLink({ index, group: GROUP.doomed }));
+    const moved = await askAll(client, "delete a pod's route", [...routes, ...doom]);
+    const gone = await askAll(client, "ip link delete group doomed", [deleteLinkGroup(GROUP.doomed)]);
+    return moved.ok ? gone : moved;
+  }
+
+  return {
+    remove(pod) {
+      if (waiting.length >= WAITING_MAX)
+        return Promise.resolve(
+          failed({ kind: "not-ready", reason: `${WAITING_MAX} pods are waiting for their removal` }),
+        );
+      return new Promise((settle) => {
+        waiting.push({ pod, settle });
+        running ??= run();
+      });
+    },
+    deletions: () => deletions,
+  };
+}
+
+type OurLink = { readonly index: number; readonly address: Ipv4 };
+
+/** Those of the pods' links that are there, and are ours. */
+async function ourLinks(client: Client, pods: readonly Leaving[]): Promise<Result<readonly OurLink[]>> {
+  const found: OurLink[] = [];
+  const requests = pods.map(({ hostName }) => getLink({ name: hostName }));
+  const answers = await askEach(client, requests);
+  if (!answers.ok) return answers;
+  for (const [index, answer] of answers.value.entries()) {
+    const pod = pods[index];
+    const link = linkOf(answer);
+    if (link !== undefined && pod !== undefined && isPodLink(link))
+      found.push({ index: link.index, address: pod.address });
+    else if (link === undefined && answer.kind === "refused" && !GONE.has(answer.errno))
+      return failed(answerFault(`ip link show ${pod?.hostName ?? ""}`, answer));
+  }
+  return ok(found);
+}
+
+/** Ours, also where a deletion was begun and not ended. */
+export function isPodLink(link: Link): boolean {
+  return link.group === GROUP.pods || link.group === GROUP.doomed;
+}
+
+/** The link of an answer to `getLink`; `undefined` where there is none. */
+export function linkOf(answer: Answer | undefined): Link | undefined {
+  if (answer?.kind !== "done") return undefined;
+  const message = answer.messages.find(({ type }) => type === RTM_LINK.NEW);
+  return message === undefined ? undefined : decodeLink(message.payload);
+}
+
+/** All elements in one batch; where one of them is not there the kernel refuses the batch, and they go one by one. */
+async function unmap(client: Client, pods: readonly Leaving[]): Promise<Result<void>> {
+  const elements = pods.map(({ address }) => ({ key: [{ kind: "ip", ip: address } as const] }));
+  const together = await unmapOnce(client, elements);
+  if (together.ok || elements.length === 1) return together;
+  for (const element of elements) {
+    const alone = await unmapOnce(client, [element]);
+    if (!alone.ok) return alone;
+  }
+  return ok(undefined);
+}
+
+async function unmapOnce(
+  client: Client,
+  elements: Parameters<typeof deleteElements>[1],
+): Promise<Result<void>> {
+  const requests = nftBatch(deleteElements(POD_MAP, elements));
+  const answers = await client.ask([{ family: "netfilter", requests, ack: "as-is" }]);
+  if (!answers.ok) return answers;
+  const refused = answers.value[0]?.find(({ kind }) => kind === "refused");
+  const gone = elements.length === 1 && refused?.kind === "refused" && GONE.has(refused.errno);
+  return refused === undefined || gone
+    ? ok(undefined)
+    : failed(answerFault("nft delete element ip terway pod_eni", refused));
+}
+
+/** What the kernel answers where there is nothing to delete, or no such device. */
+const GONE: ReadonlySet<string> = new Set(["ENOENT", "ESRCH", "ENODEV"]);
+
+/** One send, whatever is refused; the first refusal that does not mean "gone already" is the fault. */
+async function askAll(client: Client, op: string, requests: readonly Request[]): Promise<Result<void>> {
+  const answers = await askEach(client, requests);
+  if (!answers.ok) return answers;
+  const refused = answers.value.find((answer) => answer.kind === "refused" && !GONE.has(answer.errno));
+  return refused === undefined ? ok(undefined) : failed(answerFault(op, refused));
+}
+
+async function askEach(client: Client, requests: readonly Request[]): Promise<Result<readonly Answer[]>> {
+  const answers = await client.ask([{ family: "route", requests, ack: "each" }]);
+  return answers.ok ? ok(answers.value[0] ?? []) : answers;
+}
