@@ -20,7 +20,7 @@ import {
   sysctlScript,
 } from "./router.ts";
 import { batchFailures, type Ran, type Run } from "./run.ts";
-import { type FabricShape, namespacesOf, nodeNamespace, routerNamespace } from "./shape.ts";
+import { type FabricShape, namespacesOf, NETNS_DIRECTORY, nodeNamespace, routerNamespace } from "./shape.ts";
 
 /** A data plane that stands. */
 export type Fabric = {
@@ -57,7 +57,7 @@ export async function createNamespaces(shape: FabricShape, run: Run): Promise<vo
 
 /** Those of `namespaces` that are there already. */
 export async function namespacesTaken(namespaces: readonly string[]): Promise<readonly string[]> {
-  const there = await readdir("/run/netns").catch((): readonly string[] => []);
+  const there = await readdir(NETNS_DIRECTORY).catch((): readonly string[] => []);
   return namespaces.filter((namespace) => there.includes(namespace));
 }
 
@@ -200,7 +200,7 @@ function refusedLines(lines: readonly IpLine[], ran: Ran): readonly Refused[] {
 
 /** `nsenter`, not `ip netns exec`, which costs 5 ms more for a mount namespace that nobody here needs. */
 function inside(namespace: string, ...command: readonly string[]): [string, ...string[]] {
-  return ["nsenter", `--net=/run/netns/${namespace}`, ...command];
+  return ["nsenter", `--net=${NETNS_DIRECTORY}/${namespace}`, ...command];
 }
 
 function text(lines: readonly string[]): string {

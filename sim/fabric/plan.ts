@@ -7,7 +7,7 @@
 import { type Ipv4, type Mac } from "../../proto/addr.ts";
 import { type EniId, type InstanceId } from "../../proto/ids.ts";
 import { type FabricChange } from "../model/fabric.ts";
-import { type FabricShape, nodeNamespace, routerDevice, VPC_MAC } from "./shape.ts";
+import { type FabricShape, NFT_TABLE, nodeNamespace, routerDevice, VPC_MAC } from "./shape.ts";
 
 /** One line for `ip -n ROUTER -batch -`. */
 export type IpLine = {
@@ -35,9 +35,6 @@ export type WiringPlan = {
   readonly nft: readonly string[];
 };
 
-/** The table of the router, in the families ip, arp and ip6. */
-export const NFT_TABLE = "fabric";
-
 const NO_DEVICE = "Cannot find device";
 const NO_ROUTE = "No such process";
 const UNWIRED: EniWiring = { addresses: [], checkSource: true };
@@ -46,7 +43,7 @@ type Lines = { readonly ip: IpLine[]; readonly nft: string[] };
 
 /**
  * Plans `changes`, in order, on top of `wiring`. An address that is allowed before its ENI is plugged takes effect with
- * the plug; an unplugged ENI forgets its addresses.
+ * the plug; an unplugged ENI forgets all.
  *
  * @throws Error where a change names an instance that is not in `shape`, or plugs an ENI into a second instance: a bug
  * of the model.
@@ -103,7 +100,7 @@ function planChange(
         for (const address of before.addresses) lines.nft.push(...forget(allowed, device, mac, address));
         if (!before.checkSource) lines.nft.push(...forget(unchecked, device, mac));
       }
-      return { addresses: [], checkSource: before.checkSource };
+      return UNWIRED;
     case "allow":
       if (before.addresses.includes(change.address)) return before;
       if (mac !== undefined) allow(lines, device, mac, change.address);

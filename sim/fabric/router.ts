@@ -6,7 +6,7 @@
  */
 import { type Ipv4 } from "../../proto/addr.ts";
 import { cidrContains, prefixLength, vSwitchGateway } from "../../proto/cidr.ts";
-import { type FabricShape, namespacesOf } from "./shape.ts";
+import { type FabricShape, namespacesOf, NFT_TABLE } from "./shape.ts";
 
 /** Lines for `ip -batch`: the namespaces appear. */
 export function planNamespaces(shape: Pick<FabricShape, "name" | "nodes">): readonly string[] {
@@ -64,7 +64,7 @@ export function sysctlScript(settings: Readonly<Record<string, number>>): string
  * address. IPv6 is dropped and counted apart: every interface that comes up sends some.
  */
 export const ROUTER_NFT = `
-table ip fabric {
+table ip ${NFT_TABLE} {
   counter spoofed { }
   set allowed { type ifname . ether_addr . ipv4_addr; }
   set unchecked { type ifname . ether_addr; }
@@ -76,7 +76,7 @@ table ip fabric {
     counter name "spoofed"
   }
 }
-table arp fabric {
+table arp ${NFT_TABLE} {
   counter spoofed { }
   set allowed { type ifname . ether_addr . ipv4_addr; }
   set unchecked { type ifname . ether_addr; }
@@ -88,7 +88,7 @@ table arp fabric {
     counter name "spoofed"
   }
 }
-table ip6 fabric {
+table ip6 ${NFT_TABLE} {
   counter noise { }
   chain prerouting {
     type filter hook prerouting priority raw; policy drop;

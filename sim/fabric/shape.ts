@@ -25,6 +25,12 @@ export type FabricShape = {
   readonly services: readonly Ipv4[];
 };
 
+/** Where `ip netns` keeps namespaces. */
+export const NETNS_DIRECTORY = "/var/run/netns";
+
+/** The nftables table of the router, in the families ip, arp and ip6. */
+export const NFT_TABLE = "fabric";
+
 /** What real VPCs answer to every ARP request, and so the MAC of each router port. */
 export const VPC_MAC = "ee:ff:ff:ff:ff:ff";
 
