@@ -62,6 +62,7 @@ const STATUS_NAMES = [
   "UNAUTHENTICATED",
 ];
 
+/** The conversation of one request, from its first byte to the run's outcome. */
 export function openAgentCall(dispatch: Dispatch, utf8: Utf8): AgentCall {
   const { request, method, deadlineMs } = dispatch;
   const { pod, socketPath } = request;

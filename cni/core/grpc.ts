@@ -23,6 +23,7 @@ export type GrpcEnd =
   /** What came is not gRPC. */
   | { readonly kind: "broken"; readonly reason: string };
 
+/** What to do next: write `send` (may be empty) and read on, or stop. */
 export type GrpcStep = { readonly kind: "more"; readonly send: Uint8Array } | GrpcEnd;
 
 /** As `Http2Call`: write `opening`, then feed what comes. */
@@ -31,6 +32,7 @@ export type GrpcCall = {
   readonly feed: (bytes: Uint8Array) => GrpcStep;
 };
 
+/** What is called, with what. */
 export type GrpcRequest = {
   /** "/package.Service/Method" */
   readonly path: string;
@@ -44,6 +46,7 @@ export type GrpcRequest = {
 /** Compressed flag and length. */
 const MESSAGE_PREFIX_BYTES = 5;
 
+/** A call without compression, on a connection of its own. */
 export function openGrpcCall(request: GrpcRequest, utf8: Utf8): GrpcCall {
   const headers: readonly Header[] = [
     { name: ":method", value: "POST" },

@@ -49,6 +49,7 @@ export type Taken =
   | { readonly kind: "short" }
   | { readonly kind: "too-long" };
 
+/** Takes one frame off the start of `buffer`. */
 export function takeFrame(buffer: Uint8Array): Taken {
   if (buffer.length < FRAME_HEADER_BYTES) return { kind: "short" };
   const lengthAndType = uint32At(buffer, 0);

@@ -38,6 +38,7 @@ export type Http2End =
 /** What to do next: write `send` (may be empty) and read on, or stop. */
 export type Http2Step = { readonly kind: "more"; readonly send: Uint8Array } | Http2End;
 
+/** One request and its answer. */
 export type Http2Call = {
   /** To be written first, at once. */
   readonly opening: Uint8Array;

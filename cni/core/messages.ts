@@ -29,6 +29,7 @@ export type AddReply = {
   readonly ips: readonly ReplyIp[];
   readonly routes: readonly ReplyRoute[];
 };
+/** `Interface`. */
 export type ReplyInterface = {
   readonly name: string;
   readonly mac: string;
@@ -36,12 +37,14 @@ export type ReplyInterface = {
   /** Bytes; 0 where the agent does not say. */
   readonly mtu: number;
 };
+/** `IpConfig`. */
 export type ReplyIp = {
   readonly address: string;
   readonly gateway: string;
   /** Index into `interfaces`. */
   readonly interface: number;
 };
+/** `Route`; `gw` is empty for a route without gateway. */
 export type ReplyRoute = { readonly dst: string; readonly gw: string };
 
 /** `Fault` of agent.proto: what the agent says about its failure. `cniCode` is 0 where it gave none. */
@@ -52,6 +55,7 @@ export type AgentFault = {
   readonly remedy: string;
 };
 
+/** The bytes of the request; empty fields are left out, as proto3 has it. */
 export function encodeAttachmentRequest(request: AttachmentRequest, utf8: Utf8): Uint8Array {
   const { call, attachment } = request;
   const text = (number: number, value: string): Uint8Array => encodeBytes(number, utf8.encode(value));
