@@ -16,10 +16,10 @@ import { encodeRoute, RTM_ROUTE } from "./route.ts";
 import { encodeRule, RTM_RULE } from "./rule.ts";
 
 const FLAGS = NLM_F.REQUEST | NLM_F.DUMP;
-/** RTEXT_FILTER_SKIP_STATS: counters are two thirds of a link. */
+/** RTEXT_FILTER_SKIP_STATS: without the counters of IPv6 and of virtual functions. The others come all the same. */
 const SKIP_STATS = 1 << 3;
 
-/** `ip link show [master DEV] [type KIND]`, without counters. `targetNetnsId`: of another namespace. */
+/** `ip link show [master DEV] [type KIND]`. `targetNetnsId`: of another namespace. */
 export function dumpLinks(
   filter: { readonly master?: number; readonly kind?: string; readonly targetNetnsId?: number } = {},
 ): Request {

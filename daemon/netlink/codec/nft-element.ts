@@ -14,11 +14,11 @@ import {
   type Field,
   NLA_F_NESTED,
   nested,
-  NLA_TYPE_MASK,
   raw,
   readFields,
   schema,
   text,
+  type UnknownAttribute,
   type ValuesOf,
   writeAttribute,
   writeFields,
@@ -64,7 +64,7 @@ export type SetElement = {
   /** NFT_SET_ELEM_*. */
   readonly flags?: number;
   /** Attributes without a name here: timeouts, comments, counters. */
-  readonly unknown?: ValuesOf<typeof ELEMENT>["unknown"] & {};
+  readonly unknown?: readonly UnknownAttribute[];
 };
 
 export type SetTarget = {
@@ -95,12 +95,8 @@ const elements: Field<readonly RawElement[]> = {
     for (const element of list)
       writeAttribute(writer, LIST_ELEMENT | NLA_F_NESTED, () => writeFields(writer, ELEMENT, element));
   },
-  read: (span) =>
-    attributesOf(span).map(({ type, payload }) => {
-      if ((type & NLA_TYPE_MASK) !== LIST_ELEMENT)
-        throw new DecodeError(`attribute ${type} in a list of elements`, payload.start);
-      return readFields(payload, ELEMENT);
-    }),
+  // The kernel does not look at the type of what is in a list; nft counts up with it.
+  read: (span) => attributesOf(span).map(({ payload }) => readFields(payload, ELEMENT)),
 };
 
 /** NFTA_SET_ELEM_LIST_*. */

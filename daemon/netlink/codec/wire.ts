@@ -80,33 +80,38 @@ export class Writer {
   }
 
   u8(value: number): void {
-    this.#view.setUint8(this.#advance(1), inRange(value, 0, 0xff));
+    const at = this.#advance(1);
+    this.#view.setUint8(at, inRange(value, 0, 0xff));
   }
 
   u16(value: number): void {
-    this.#view.setUint16(this.#advance(2), inRange(value, 0, 0xffff), true);
+    const at = this.#advance(2);
+    this.#view.setUint16(at, inRange(value, 0, 0xffff), true);
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#advance(4), inRange(value, 0, 0xffffffff), true);
+    const at = this.#advance(4);
+    this.#view.setUint32(at, inRange(value, 0, 0xffffffff), true);
   }
 
   i32(value: number): void {
-    this.#view.setInt32(this.#advance(4), inRange(value, -0x80000000, 0x7fffffff), true);
+    const at = this.#advance(4);
+    this.#view.setInt32(at, inRange(value, -0x80000000, 0x7fffffff), true);
   }
 
   /** Network order. */
   be16(value: number): void {
-    this.#view.setUint16(this.#advance(2), inRange(value, 0, 0xffff), false);
+    const at = this.#advance(2);
+    this.#view.setUint16(at, inRange(value, 0, 0xffff), false);
   }
 
   /** Network order. */
   be32(value: number): void {
-    this.#view.setUint32(this.#advance(4), inRange(value, 0, 0xffffffff), false);
+    const at = this.#advance(4);
+    this.#view.setUint32(at, inRange(value, 0, 0xffffffff), false);
   }
 
   bytes(value: Uint8Array): void {
-    // Room first: it may replace the buffer.
     const at = this.#advance(value.length);
     this.#bytes.set(value, at);
   }
@@ -130,7 +135,10 @@ export class Writer {
     return this.#bytes.slice(0, this.#length);
   }
 
-  /** Where `count` bytes may be written. They are zero: nothing is ever written twice but lengths. */
+  /**
+   * Where `count` bytes may be written; they are zero. Call it in a statement of its own: it may replace the buffer, and
+   * `this.#view.set(this.#advance(2), ...)` would write into the old one.
+   */
   #advance(count: number): number {
     const at = this.#length;
     this.#length += count;
