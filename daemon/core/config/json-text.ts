@@ -1,0 +1,163 @@
+/**
+ * Strict JSON text (RFC 8259) to a value that remembers where each part stood.
+ *
+ * @module
+ */
+import { createScanner, type Node, type ParseError, parseTree } from "jsonc-parser";
+import { pathText, type Problem } from "./problem.ts";
+import { syntaxProblem } from "./json-syntax.ts";
+import { maskSecrets } from "./secret.ts";
+
+type Path = readonly (string | number)[];
+type Span = { readonly offset: number; readonly length: number };
+
+/** A template field that nobody filled: `{{.ClusterID}}` at `eni_tags["ack.aliyun.com"]`. */
+type Placeholder = { readonly path: Path; readonly field: string; readonly span: Span };
+
+export type JsonDocument = {
+  /** The members of the top level, with only own, enumerable properties (a key `__proto__` is a key like others). */
+  readonly value: Readonly<Record<string, unknown>>;
+  readonly placeholders: readonly Placeholder[];
+  /** Keys that stand twice in one object. */
+  readonly repeated: readonly { readonly path: Path; readonly span: Span }[];
+  /** Where the value of `path` stands, or the nearest part around it that exists. */
+  valueSpan(path: readonly PropertyKey[]): Span;
+  /** Where the key (the last part of `path`) stands, or what `valueSpan` says. */
+  keySpan(path: readonly PropertyKey[]): Span;
+  /** A problem at a place of this text. */
+  problemAt(span: Span, path: readonly PropertyKey[], message: string, suggestion?: string): Problem;
+};
+
+export type JsonReading =
+  | { readonly ok: true; readonly document: JsonDocument }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** A ConfigMap holds 1 MiB at most. */
+const TEXT_MAX = 1_048_576;
+/** Far deeper than any key here; keeps recursion bounded. */
+const DEPTH_MAX = 32;
+
+/** Strings are matched first, so that a field inside a string is left where it is. */
+const STRING_OR_FIELD = /"(?:[^"\\\n\r]|\\[^\n\r])*"|\{\{[^{}"\n\r]*\}\}/g;
+const FIELD = /\{\{[^{}"\n\r]*\}\}/;
+
+/** The text must be one JSON object. All template fields are found even where they make the text no JSON. */
+export function readJsonObject(text: string): JsonReading {
+  const problemAt = problemMaker(text);
+  const refuse = (span: Span, message: string, suggestion?: string): JsonReading => ({
+    ok: false,
+    problems: [problemAt(span, [], message, suggestion)],
+  });
+  if (text.length > TEXT_MAX) {
+    return refuse(
+      { offset: 0, length: 1 },
+      `the file has ${text.length} characters; ${TEXT_MAX} at most are read`,
+    );
+  }
+  if (text.trim() === "") {
+    return refuse({ offset: 0, length: 1 }, "the file is empty; a JSON object is wanted", "start with { … }");
+  }
+  // A field outside of a string becomes `null` of the same width, so that all offsets stay true.
+  const filled = text.replaceAll(STRING_OR_FIELD, (found) =>
+    found.startsWith('"') ? found : "null".padEnd(found.length),
+  );
+  const deep = tooDeepAt(filled);
+  if (deep !== undefined) {
+    return refuse({ offset: deep, length: 1 }, `objects and lists are nested more than ${DEPTH_MAX} deep`);
+  }
+  const errors: ParseError[] = [];
+  const root = parseTree(filled, errors, { disallowComments: true, allowTrailingComma: false });
+  if (errors.length > 0 || root === undefined) {
+    const found = syntaxProblem(maskSecrets(filled), errors);
+    return refuse(found.span, found.message, found.suggestion);
+  }
+  if (root.type !== "object") {
+    const given = root.type === "array" ? "a list" : `a ${root.type}`;
+    return refuse(root, `the file holds ${given}; a JSON object is wanted`, "start with { and end with }");
+  }
+  return { ok: true, document: documentOf(text, root, problemAt) };
+}
+
+function documentOf(text: string, root: Node, problemAt: JsonDocument["problemAt"]): JsonDocument {
+  const values = new Map<string, Span>();
+  const keys = new Map<string, Span>();
+  const placeholders: Placeholder[] = [];
+  const repeated: { readonly path: Path; readonly span: Span }[] = [];
+
+  const noteField = (node: Node, path: Path): void => {
+    const field = FIELD.exec(
+      text.slice(node.offset, node.offset + Math.max(node.length, fieldWidth(text, node))),
+    );
+    if (field === null) return;
+    placeholders.push({
+      path,
+      field: field[0],
+      span: { offset: node.offset + field.index, length: field[0].length },
+    });
+  };
+  const member = (property: Node, path: Path): readonly [string, unknown] => {
+    const [key, value] = property.children ?? [];
+    if (key === undefined || value === undefined) throw new Error("a member without value passed the parser");
+    const inner = [...path, String(key.value)];
+    if (keys.has(idOf(inner))) repeated.push({ path: inner, span: key });
+    keys.set(idOf(inner), key);
+    noteField(key, inner);
+    return [String(key.value), convert(value, inner)];
+  };
+  const convert = (node: Node, path: Path): unknown => {
+    values.set(idOf(path), node);
+    if (node.type === "object") {
+      return Object.fromEntries((node.children ?? []).map((property) => member(property, path)));
+    }
+    if (node.type === "array") return (node.children ?? []).map((item, at) => convert(item, [...path, at]));
+    if (node.type === "string" || node.type === "null") noteField(node, path);
+    return node.value;
+  };
+
+  const value = Object.fromEntries((root.children ?? []).map((property) => member(property, [])));
+  const valueSpan = (path: readonly PropertyKey[]): Span => {
+    for (let length = path.length; length > 0; length -= 1) {
+      const span = values.get(idOf(path.slice(0, length)));
+      if (span !== undefined) return span;
+    }
+    return { offset: root.offset, length: 1 };
+  };
+  const keySpan = (path: readonly PropertyKey[]): Span => keys.get(idOf(path)) ?? valueSpan(path);
+  return { value, placeholders, repeated, valueSpan, keySpan, problemAt };
+}
+
+/** The width of a template field that starts here (the parser saw `null` in its place). */
+function fieldWidth(text: string, node: Node): number {
+  if (!text.startsWith("{{", node.offset)) return 0;
+  return text.indexOf("}}", node.offset) + 2 - node.offset;
+}
+
+function idOf(path: readonly PropertyKey[]): string {
+  return JSON.stringify(path);
+}
+
+function tooDeepAt(text: string): number | undefined {
+  // The tokens' numbers: SyntaxKind of jsonc-parser is a const enum, which type stripping cannot read.
+  const open = [1, 3];
+  const close = [2, 4];
+  const endOfText = 17;
+  const scanner = createScanner(text, true);
+  let depth = 0;
+  for (let token: number = scanner.scan(); token !== endOfText; token = scanner.scan()) {
+    if (open.includes(token)) depth += 1;
+    if (close.includes(token)) depth -= 1;
+    if (depth > DEPTH_MAX) return scanner.getTokenOffset();
+  }
+  return undefined;
+}
+
+function problemMaker(text: string): JsonDocument["problemAt"] {
+  const starts = [0];
+  for (const found of text.matchAll(/\r\n|\n|\r/g)) starts.push(found.index + found[0].length);
+  return (span, path, message, suggestion) => {
+    const line = starts.findLastIndex((start) => start <= span.offset);
+    const column = span.offset - (starts[line] ?? 0) + 1;
+    const place = { line: line + 1, column, length: Math.max(1, span.length), path: pathText(path), message };
+    return suggestion === undefined ? place : { ...place, suggestion };
+  };
+}

@@ -1,0 +1,79 @@
+/**
+ * Every key of `10-terway.conf`, the CNI configuration that the agent reads beside the runtime: the one source for types,
+ * defaults, units, ranges, words and support.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { SOCKET_CONFIG_KEY } from "../../../proto/paths.ts";
+import { key, type KeyTable, later } from "./key-table.ts";
+import { cidrList, count, interfacePrefix, networkName, oneOf, oneOfAnyCase, text } from "./kinds.ts";
+
+const shape = {
+  cniVersion: key(oneOf(["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]).default("0.3.0"), {
+    meaning: "Version of the CNI specification that the runtime speaks.",
+  }),
+  name: key(networkName().default("terway"), {
+    meaning: "Name of the network. Part of the key of every attachment: do not change it while pods run.",
+  }),
+  type: key(oneOf(["terway"]).default("terway"), {
+    meaning: "Name of the executable that the runtime calls.",
+  }),
+  eniip_virtual_type: key(oneOfAnyCase(["veth"], ["ipvlan", "datapathv2"]).default("veth"), {
+    meaning: "How a pod is connected. Upper and lower case are the same.",
+  }),
+  mtu: key(count(576, 9000).default(1500), {
+    meaning: "Largest packet on a pod's interface.",
+    unit: "bytes",
+  }),
+  veth_prefix: key(interfacePrefix().default("cali"), {
+    meaning: "First letters of the host's end of a pod's interface.",
+  }),
+  host_stack_cidrs: key(cidrList().prefault([]), {
+    meaning:
+      "Destinations that a pod reaches through the node's own network stack, such as a DNS cache on the node. With `veth` that is so for the node's own addresses anyway.",
+  }),
+  [SOCKET_CONFIG_KEY]: key(text("the path of a unix socket").optional(), {
+    meaning: "Where the plugin finds the agent.",
+    absent: "`/var/run/terway/agent.sock`",
+    ours: true,
+  }),
+};
+
+const unsupported = {
+  auto_mtu: later(
+    "Takes the MTU of the node's first interface where `mtu` is absent.",
+    "ignored",
+    [false],
+    "set mtu",
+  ),
+  capabilities: later("What the runtime may pass on; bandwidth limits are not carried out.", "ignored", [
+    {},
+    { bandwidth: false },
+  ]),
+  bandwidth_mode: later("How bandwidth limits are carried out.", "ignored", []),
+  enable_network_priority: later("Priorities between pods' traffic.", "refused", [false]),
+  vlan_strip_type: later("For trunk ENIs.", "ignored", ["filter"]),
+  disable_host_peer: later("For pods with an ENI of their own.", "refused", [false]),
+  network_policy_provider: later("`ebpf`: network policies by Cilium.", "ignored", ["iptables"]),
+  cilium_args: later("For Cilium.", "ignored", []),
+  cilium_enable_hubble: later("For Cilium.", "ignored", ["false"]),
+  cilium_hubble_metrics: later("For Cilium.", "ignored", []),
+  cilium_hubble_listen_address: later("For Cilium.", "ignored", []),
+  cilium_hubble_metrics_server: later("For Cilium.", "ignored", []),
+  symmetric_routing: later("Answers leave by the interface that the question came in by.", "refused", [
+    false,
+  ]),
+  symmetric_routing_config: later("For `symmetric_routing`.", "ignored", [{}]),
+  debug: later("Log of the plugin on the node.", "ignored", [false]),
+  ipam: later("Another plugin for addresses.", "refused", [{}]),
+  ipMasq: later("Source NAT of pods' traffic.", "refused", [false]),
+  dns: later("Name servers of pods.", "ignored", [{}]),
+};
+
+/** The table of `10-terway.conf`. Which keys belong into the other file, `terway-conf.ts` adds. */
+export const TERWAY_KEYS: Omit<KeyTable<typeof shape>, "other"> = {
+  file: "10-terway.conf",
+  schema: z.object(shape),
+  unsupported,
+};
