@@ -21,6 +21,8 @@
  * - "cooling": its attachment is gone; kept back until `untilMs`, so that nobody still talks to the old pod.
  * - "unassigning": the cloud was asked to take it back; never handed out again.
  *
+ * All times are wall-clock milliseconds, because cooldowns outlive a restart.
+ *
  * @module
  */
 import { type Ipv4, type Mac } from "../../../proto/addr.ts";
@@ -37,31 +39,58 @@ import {
 
 export type AddressState =
   | { readonly kind: "idle" }
-  | { readonly kind: "used"; readonly attachment: Attachment }
+  /** `lost`: the cloud does not list the address any more; it goes away with its pod. */
+  | { readonly kind: "used"; readonly attachment: Attachment; readonly lost?: true }
   | { readonly kind: "cooling"; readonly untilMs: number }
   | { readonly kind: "unassigning" };
 
-/** Retry bookkeeping of one call that failed: when next, how often so far. */
-export type Retry = { readonly atMs: number; readonly tries: number };
+/** A call to the cloud: under way while `retryAtMs` is absent, else to be repeated then. `tries` counts its failures. */
+export type Call = { readonly tries: number; readonly retryAtMs?: number };
+
+/** When something in transition is looked at next, and how often it was looked at so far. */
+export type Look = { readonly atMs: number; readonly tries: number };
+
+/**
+ * `sinceMs`: when the call was issued. `unsure`: its reply was lost, so what the cloud shows decides. `call`: absent once
+ * it was accepted (or its reply was lost).
+ */
+type Leaving = { readonly sinceMs: number; readonly unsure: boolean; readonly call?: Call };
 
 export type EniState =
+  /** `unsure`: a reply was lost, so the ENI may exist: only the same token finds it. */
+  | { readonly kind: "creating"; readonly request: CreateEni; readonly unsure: boolean; readonly call: Call }
+  /** `rounds`: accepted attachments that failed afterwards. */
+  | { readonly kind: "attaching"; readonly rounds: number; readonly call: Call }
+  /**
+   * `inUse`: the cloud has said so. `unsure`: the reply to Attach was lost. `relinkAtMs`: "link-eni" is given out (again)
+   * then.
+   */
   | {
-      readonly kind: "creating";
-      readonly request: CreateEni;
-      /** Absent while the call is under way. */
-      readonly retry?: Retry;
+      readonly kind: "linking";
+      readonly sinceMs: number;
+      readonly rounds: number;
+      readonly inUse: boolean;
+      readonly unsure: boolean;
+      readonly relinkAtMs?: number;
     }
-  | { readonly kind: "attaching"; readonly retry?: Retry; readonly tries: number }
-  | { readonly kind: "linking"; readonly sinceMs: number; readonly tries: number }
+  /** `confirmed`: the cloud has said InUse. */
   | { readonly kind: "ready"; readonly ifIndex: number; readonly confirmed: boolean }
-  | { readonly kind: "detaching"; readonly accepted: boolean; readonly retry?: Retry; readonly tries: number }
-  | { readonly kind: "deleting"; readonly accepted: boolean; readonly retry?: Retry; readonly tries: number };
+  | ({ readonly kind: "detaching" } & Leaving)
+  | ({ readonly kind: "deleting" } & Leaving);
 
 /** What is known once the cloud has made it. */
 export type EniFacts = { readonly id: EniId; readonly mac: Mac; readonly primary: Ipv4 };
 
 /** An AssignPrivateIpAddresses under way; at most one an ENI (Operation.Conflict). */
-export type Assigning = { readonly token: string; readonly count: number; readonly retry?: Retry };
+export type Assigning = {
+  readonly token: string;
+  readonly count: number;
+  readonly unsure: boolean;
+  readonly call: Call;
+};
+
+/** An UnassignPrivateIpAddresses of all "unassigning" addresses. `unsure`: not repeated, what the cloud lists decides. */
+export type Unassigning = { readonly unsure: boolean; readonly call: Call };
 
 export type Eni = {
   /** 0, 1, 2 …; its key in `Pool.enis`, and what its routing table follows from. */
@@ -70,10 +99,26 @@ export type Eni = {
   readonly state: EniState;
   /** Absent only in "creating". */
   readonly facts?: EniFacts;
+  /** The idle ones stand in the order in which they became idle. */
   readonly addresses: ReadonlyMap<Ipv4, AddressState>;
+  /** Used because of `adoptTags`, not made by us: never detached or deleted. */
+  readonly borrowed?: true;
   readonly assigning?: Assigning;
-  /** When a refused UnassignPrivateIpAddresses is tried again. */
-  readonly unassignRetry?: Retry;
+  /** Present exactly while addresses are "unassigning". */
+  readonly unassigning?: Unassigning;
+  /** No AssignPrivateIpAddresses before this time. */
+  readonly assignAfterMs?: number;
+  /**
+   * That many addresses more were refused as too many (0: a reply was lost). A view that is fresh enough to tell is wanted,
+   * and nothing is assigned before it.
+   */
+  readonly refusedCount?: number;
+  /** When its view is wanted; absent where nothing is in transition. */
+  readonly look?: Look;
+  /** Views in a row in which it was missing or not attached although it has to be. */
+  readonly misses: number;
+  /** When the cloud last changed its addresses: older views (and those that lag) say nothing about them. */
+  readonly changedAtMs?: number;
 };
 
 /** A pod that waits for an address, oldest first in `Pool.waiting`. */
@@ -84,11 +129,10 @@ export type Waiter = {
 };
 
 export type VSwitchState = {
+  /** `availableAddresses` is kept up to date with what we take and give back between two views. */
   readonly view: VSwitchView;
-  /** Exhausted: not asked again before this time. */
-  readonly blockedUntilMs?: number;
-  /** The cloud's words when it was found exhausted. */
-  readonly fault?: Fault;
+  /** Not asked before `untilMs`, and why. */
+  readonly block?: { readonly sinceMs: number; readonly untilMs: number; readonly fault: Fault };
 };
 
 export type PoolSettings = {
@@ -114,73 +158,97 @@ export type PoolSettings = {
 
 /** What the instance type allows; learnt values only ever lower it. */
 export type Limits = {
-  /** Secondary ENIs that pods may use. */
+  /** Secondary ENIs of the instance, those included that are not ours. */
   readonly enisMax: number;
   /** Addresses of one ENI, the primary one included. */
   readonly addressesPerEni: number;
 };
+
+/** Why no new ENI is made before `untilMs`; kept until one was made, so that the pauses grow. */
+export type Inhibition = { readonly untilMs: number; readonly tries: number; readonly fault: Fault };
 
 export type Pool = {
   readonly settings: PoolSettings;
   readonly limits: Limits;
   /** In configured order. */
   readonly vSwitches: readonly VSwitchState[];
+  /** A DescribeVSwitches is under way since then. */
+  readonly vSwitchesAskedMs?: number;
+  /** When the views of the vSwitches were new. */
+  readonly vSwitchesSeenMs: number;
   readonly enis: ReadonlyMap<number, Eni>;
+  /** Secondary ENIs of the instance that are not ours, in the last view. */
+  readonly foreign: number;
+  /** Addresses that the store knows and whose ENI is not known (yet). */
+  readonly unplaced: ReadonlyMap<Ipv4, AddressState>;
   readonly waiting: readonly Waiter[];
   /** False until the cloud's view was seen once: before that nothing is created or given back. */
   readonly cloudSeen: boolean;
-  /** A DescribeNetworkInterfaces is under way. */
-  readonly describing: boolean;
-  /** When to look again at ENIs in transition; absent where none is. */
-  readonly describeAtMs?: number;
+  /** A DescribeNetworkInterfaces is under way since `sinceMs`. */
+  readonly describing?: { readonly sinceMs: number };
+  /** When everything attached to the instance is listed next; `fault`: why the last time failed. */
+  readonly survey: Look & { readonly fault?: CloudFailure };
+  /** The instance refused one more ENI: the next survey tells how many it has. */
+  readonly countEnis?: true;
+  /** Growth waits until `atMs` for more pods, so that one call serves them all. */
+  readonly gathering?: { readonly sinceMs: number; readonly atMs: number };
   /** No new ENI before this time, and why. */
-  readonly inhibited?: { readonly untilMs: number; readonly fault: Fault };
+  readonly inhibited?: Inhibition;
+  /** Most secondary addresses in one call, once a call was refused for asking too many. */
+  readonly batchMax?: number;
   /** The newest refusal that concerned growth, for the pod's event. */
   readonly lastFault?: Fault;
   readonly surplusSinceMs?: number;
+  /** Nothing is given back before this time: the cloud refused. */
+  readonly shrinkAfterMs?: number;
   /** State of the pseudo-random sequence (jitter, "random" policy, tokens). */
   readonly random: number;
 };
 
-/** Every event carries the time at which it is handled. */
+export type DescribeScope =
+  | { readonly by: "instance" }
+  | { readonly by: "ids"; readonly ids: readonly EniId[] };
+
+type OfEni = { readonly slot: number; readonly eni: EniId };
+
+/**
+ * Every event carries the time at which it is handled. Those about one ENI carry its id as well: an answer that comes
+ * after the ENI left its slot is ignored.
+ */
 export type PoolEvent = { readonly nowMs: number } & (
   | { readonly kind: "add-requested"; readonly attachment: Attachment; readonly deadlineMs: number }
   /** The pod is gone (DEL done in the kernel), or its set-up failed and was undone. */
   | { readonly kind: "released"; readonly attachment: Attachment }
   | { readonly kind: "eni-created"; readonly slot: number; readonly view: EniView }
   | { readonly kind: "eni-create-failed"; readonly slot: number; readonly failure: CloudFailure }
-  | { readonly kind: "attach-accepted"; readonly slot: number }
-  | { readonly kind: "attach-failed"; readonly slot: number; readonly failure: CloudFailure }
+  | ({ readonly kind: "attach-accepted" } & OfEni)
+  | ({ readonly kind: "attach-failed"; readonly failure: CloudFailure } & OfEni)
   /** The device is there, configured, and the gateway answers. */
-  | { readonly kind: "eni-linked"; readonly slot: number; readonly ifIndex: number }
-  | { readonly kind: "eni-link-failed"; readonly slot: number; readonly fault: Fault }
+  | ({ readonly kind: "eni-linked"; readonly ifIndex: number } & OfEni)
+  | ({ readonly kind: "eni-link-failed"; readonly fault: Fault } & OfEni)
   /** `scope`: "instance" lists everything attached to us; "ids" answers for the ids that were asked. */
   | { readonly kind: "described"; readonly scope: DescribeScope; readonly views: readonly EniView[] }
   | { readonly kind: "describe-failed"; readonly scope: DescribeScope; readonly failure: CloudFailure }
   | { readonly kind: "vswitches-described"; readonly views: readonly VSwitchView[] }
-  | { readonly kind: "assigned"; readonly slot: number; readonly addresses: readonly Ipv4[] }
-  | { readonly kind: "assign-failed"; readonly slot: number; readonly failure: CloudFailure }
-  | { readonly kind: "unassigned"; readonly slot: number; readonly addresses: readonly Ipv4[] }
-  | {
+  | { readonly kind: "vswitches-describe-failed"; readonly failure: CloudFailure }
+  | ({ readonly kind: "assigned"; readonly addresses: readonly Ipv4[] } & OfEni)
+  | ({ readonly kind: "assign-failed"; readonly failure: CloudFailure } & OfEni)
+  | ({ readonly kind: "unassigned"; readonly addresses: readonly Ipv4[] } & OfEni)
+  | ({
       readonly kind: "unassign-failed";
-      readonly slot: number;
       readonly addresses: readonly Ipv4[];
       readonly failure: CloudFailure;
-    }
-  | { readonly kind: "detach-accepted"; readonly slot: number }
-  | { readonly kind: "detach-failed"; readonly slot: number; readonly failure: CloudFailure }
-  | { readonly kind: "delete-accepted"; readonly slot: number }
-  | { readonly kind: "delete-failed"; readonly slot: number; readonly failure: CloudFailure }
+    } & OfEni)
+  | ({ readonly kind: "detach-accepted" } & OfEni)
+  | ({ readonly kind: "detach-failed"; readonly failure: CloudFailure } & OfEni)
+  | ({ readonly kind: "delete-accepted" } & OfEni)
+  | ({ readonly kind: "delete-failed"; readonly failure: CloudFailure } & OfEni)
   | { readonly kind: "ticked" }
 );
 
-export type DescribeScope =
-  | { readonly by: "instance" }
-  | { readonly by: "ids"; readonly ids: readonly EniId[] };
-
-/** What the loop in daemon/agent.ts must do, in this order: first all "persist", then the rest. */
+/** What the loop in daemon/agent.ts must do, in this order. Records ("persist-…", "forget-…") come first. */
 export type PoolEffect =
-  /** Write the ENI's record (see `records.ts`) durably, or remove it, before anything that follows. */
+  /** Write the ENI's record (`eniRecord()` of the new pool) durably, or remove it, before anything that follows. */
   | { readonly kind: "persist-eni"; readonly slot: number }
   | { readonly kind: "forget-eni"; readonly slot: number }
   /** Write or remove the cooldown of an address. */
@@ -196,29 +264,22 @@ export type PoolEffect =
       readonly request: CreateEni;
       readonly priority: Priority;
     }
-  | { readonly kind: "attach-eni"; readonly slot: number; readonly eni: EniId; readonly priority: Priority }
-  /** Await the device and configure it; answered by "eni-linked" or "eni-link-failed". */
-  | { readonly kind: "link-eni"; readonly slot: number }
-  /** The ENI leaves: stop awaiting it, remove its table and rule. */
-  | { readonly kind: "unlink-eni"; readonly slot: number }
+  | ({ readonly kind: "attach-eni"; readonly priority: Priority } & OfEni)
+  /** Await the device and configure it; answered by "eni-linked" or "eni-link-failed". May come again for the same ENI. */
+  | ({ readonly kind: "link-eni" } & OfEni)
+  /** The ENI leaves: stop awaiting it, remove its table and rule. Comes before "detach-eni". */
+  | ({ readonly kind: "unlink-eni" } & OfEni)
   | { readonly kind: "describe"; readonly scope: DescribeScope }
   | { readonly kind: "describe-vswitches" }
-  | {
+  | ({
       readonly kind: "assign";
-      readonly slot: number;
-      readonly eni: EniId;
       readonly count: number;
       readonly token: string;
       readonly priority: Priority;
-    }
-  | {
-      readonly kind: "unassign";
-      readonly slot: number;
-      readonly eni: EniId;
-      readonly addresses: readonly Ipv4[];
-    }
-  | { readonly kind: "detach-eni"; readonly slot: number; readonly eni: EniId }
-  | { readonly kind: "delete-eni"; readonly slot: number; readonly eni: EniId }
+    } & OfEni)
+  | ({ readonly kind: "unassign"; readonly addresses: readonly Ipv4[] } & OfEni)
+  | ({ readonly kind: "detach-eni" } & OfEni)
+  | ({ readonly kind: "delete-eni" } & OfEni)
   /** A line for the log and the metrics: something worth a person's attention. */
   | { readonly kind: "note"; readonly level: "info" | "warn"; readonly text: string; readonly fault?: Fault };
 

@@ -1,0 +1,222 @@
+/**
+ * What the cloud shows of an ENI, and what follows from it in each state. Views may be late (eventual consistency), so
+ * nothing is concluded from one view that an older state of things could have given.
+ *
+ * @module
+ */
+import { type Fault } from "../../../proto/fault.ts";
+import { type EniView } from "../cloud.ts";
+import { lookPauseMs } from "./back-off.ts";
+import { type Draft, draw, isBusy, type KnownEni, lookIn, moveTo, note, persist } from "./draft.ts";
+import { giveUpLink, onAttachUndone, sendAttach, startLink } from "./eni-create.ts";
+import { onEniGone, sendLeave, startDelete, startDetach } from "./eni-leave.ts";
+import { type EniState } from "./model.ts";
+import { markLost } from "./serve.ts";
+import { syncAddresses } from "./sync.ts";
+
+/** A view that was asked for so soon after Attach may still show what was before it. */
+const ATTACH_LAG_MS = 2_500;
+/** An ENI that is InUse has its device long before; what takes longer does not come. */
+export const LINK_TIMEOUT_MS = 30_000;
+const ATTACH_TIMEOUT_MS = 90_000;
+/** Detach and Delete that show no effect after this are sent again. */
+const STUCK_MS = 20_000;
+/** Views in a row until a missing attachment, or a missing ENI, is believed. */
+const MISSES_DETACHED = 2;
+const MISSES_GONE = 3;
+
+type Linking = Extract<EniState, { readonly kind: "linking" }>;
+
+/** The answer to a question of `askedMs` about one ENI. */
+export function onView(draft: Draft, eni: KnownEni, view: EniView, askedMs: number): void {
+  const { state } = eni;
+  const isOurs = view.instance === undefined || view.instance === draft.pool.settings.instance;
+  switch (state.kind) {
+    case "creating":
+      return;
+    case "attaching":
+      if (!isOurs) leaveToOthers(draft, eni);
+      else if (view.status === "InUse" || view.status === "Attaching") {
+        startLink(draft, eni, { unsure: false });
+        onView(draft, eni, view, askedMs);
+      } else if (view.status === "Available") delete eni.look;
+      else lookAgain(draft, eni);
+      return;
+    case "linking":
+      if (isOurs) onViewOfLinking(draft, eni, state, view, askedMs);
+      else leaveToOthers(draft, eni);
+      return;
+    case "ready":
+      onViewOfReady(draft, eni, view, { askedMs, isOurs });
+      return;
+    case "detaching":
+      if (view.status === "Available") startDelete(draft, eni);
+      else if (isOurs) lookAtLeaving(draft, eni, view.status === "InUse");
+      else leaveToOthers(draft, eni);
+      return;
+    case "deleting":
+      if (!isOurs) leaveToOthers(draft, eni);
+      else if (view.status === "InUse") startDetach(draft, eni);
+      else lookAtLeaving(draft, eni, view.status === "Available");
+      return;
+    default:
+      return state satisfies never;
+  }
+}
+
+/** The cloud does not know the ENI: it is gone, or not visible yet. */
+export function onMissing(draft: Draft, eni: KnownEni): void {
+  const { state } = eni;
+  switch (state.kind) {
+    case "creating":
+      return;
+    case "attaching":
+      // The call itself says "gone", and gives up in the end.
+      delete eni.look;
+      return;
+    case "linking":
+    case "ready":
+      eni.misses += 1;
+      if (eni.misses < MISSES_GONE) lookAgain(draft, eni);
+      else leaveToOthers(draft, eni);
+      return;
+    case "detaching":
+      startDelete(draft, eni);
+      return;
+    case "deleting":
+      if (state.call === undefined) onEniGone(draft, eni);
+      else delete eni.look;
+      return;
+    default:
+      return state satisfies never;
+  }
+}
+
+/** No view to be had, or one that decides nothing: later again. A look that is not due yet stays as it is. */
+export function lookAgain(draft: Draft, eni: KnownEni, atLeastMs = 0): void {
+  const { look } = eni;
+  if (look !== undefined && look.atMs > draft.nowMs) return;
+  const tries = (look?.tries ?? 0) + 1;
+  eni.look = { atMs: draft.nowMs + Math.max(atLeastMs, lookPauseMs(tries, draw(draft))), tries };
+}
+
+function onViewOfLinking(draft: Draft, eni: KnownEni, state: Linking, view: EniView, askedMs: number): void {
+  const { nowMs } = draft;
+  switch (view.status) {
+    case "InUse":
+      eni.misses = 0;
+      eni.state = { ...state, inUse: true };
+      syncAddresses(draft, eni, view, askedMs);
+      if (nowMs - state.sinceMs >= LINK_TIMEOUT_MS) giveUpLink(draft, eni, noDevice(eni, state, nowMs));
+      // The device is awaited on the node; the cloud has nothing more to tell before the time is up.
+      else eni.look = { atMs: state.sinceMs + LINK_TIMEOUT_MS, tries: 0 };
+      return;
+    case "Attaching":
+      eni.misses = 0;
+      if (nowMs - state.sinceMs >= ATTACH_TIMEOUT_MS) giveUpLink(draft, eni, noDevice(eni, state, nowMs));
+      else lookAgain(draft, eni);
+      return;
+    case "Available":
+      if (!state.unsure && askedMs - state.sinceMs < ATTACH_LAG_MS) lookAgain(draft, eni);
+      else if (eni.borrowed === true) leaveToOthers(draft, eni);
+      else onAttachUndone(draft, eni);
+      return;
+    case "Detaching":
+    case "Deleting":
+      lookAgain(draft, eni);
+      return;
+    default:
+      return view.status satisfies never;
+  }
+}
+
+function noDevice(eni: KnownEni, { sinceMs }: Linking, nowMs: number): Fault {
+  const { id, mac } = eni.facts;
+  return { kind: "deadline", what: `the device of ${id} (${mac})`, waitedMs: nowMs - sinceMs };
+}
+
+function onViewOfReady(
+  draft: Draft,
+  eni: KnownEni,
+  view: EniView,
+  { askedMs, isOurs }: { readonly askedMs: number; readonly isOurs: boolean },
+): void {
+  if (eni.state.kind !== "ready") return;
+  if (isOurs && view.status === "InUse") {
+    eni.misses = 0;
+    eni.state = { ...eni.state, confirmed: true };
+    delete eni.look;
+    syncAddresses(draft, eni, view, askedMs);
+    return;
+  }
+  if (isOurs && view.status === "Attaching" && !eni.state.confirmed) {
+    lookAgain(draft, eni);
+    return;
+  }
+  eni.misses += 1;
+  if (eni.misses < MISSES_DETACHED) {
+    lookAgain(draft, eni);
+  } else if (!isOurs || (eni.borrowed === true && view.status === "Available")) {
+    leaveToOthers(draft, eni);
+  } else if (view.status === "Available") {
+    note(draft, "warn", `${eni.facts.id} was detached, not by us: it is attached again`);
+    eni.misses = 0;
+    moveTo(draft, eni, { kind: "attaching", rounds: 0, call: { tries: 0 } });
+    delete eni.look;
+    sendAttach(draft, eni);
+  } else {
+    lookAgain(draft, eni);
+  }
+}
+
+/** `isAsBefore`: the view shows nothing of what was asked for. */
+function lookAtLeaving(draft: Draft, eni: KnownEni, isAsBefore: boolean): void {
+  const { state } = eni;
+  if (state.kind !== "detaching" && state.kind !== "deleting") return;
+  if (state.call !== undefined) {
+    delete eni.look;
+    return;
+  }
+  const isStuck = draft.nowMs - state.sinceMs >= STUCK_MS;
+  if (isStuck || (state.unsure && isAsBefore)) {
+    delete eni.look;
+    sendLeave(draft, eni);
+  } else {
+    lookAgain(draft, eni);
+  }
+}
+
+/**
+ * The ENI is gone, or attached to another instance. Pods that are on it have lost their network; it stays in the pool, and
+ * serves nobody, until they are gone.
+ */
+function leaveToOthers(draft: Draft, eni: KnownEni): void {
+  const { id } = eni.facts;
+  const { kind } = eni.state;
+  const isLeaving = kind === "detaching" || kind === "deleting";
+  if (!isLeaving && isBusy(eni)) {
+    for (const [address, state] of eni.addresses) {
+      if (state.kind === "used") {
+        markLost(draft, eni, address);
+        continue;
+      }
+      eni.addresses.delete(address);
+      if (state.kind === "cooling") draft.effects.push({ kind: "forget-cooldown", address });
+    }
+    delete eni.look;
+    delete eni.assigning;
+    delete eni.unassigning;
+    eni.state = { kind: "linking", sinceMs: draft.nowMs, rounds: 0, inUse: false, unsure: false };
+    persist(draft, eni);
+    if (eni.addresses.size > 0) return;
+  }
+  note(draft, "warn", `${id} is not ours any more: it was deleted, or attached to another instance`);
+  if (!isLeaving) draft.effects.push({ kind: "unlink-eni", slot: eni.slot, eni: id });
+  onEniGone(draft, eni);
+}
+
+/** Has the ENI looked at where it is not where it should be in a list of everything that is attached. */
+export function onUnlisted(draft: Draft, eni: KnownEni): void {
+  const { kind } = eni.state;
+  if (kind === "linking" || kind === "ready" || kind === "detaching") lookIn(draft, eni, 0);
+}

@@ -1,0 +1,97 @@
+/**
+ * The pool at the start of the agent, from what the store kept. The first "ticked" then asks for everything that is needed:
+ * the devices of attached ENIs, the cloud's view, and after that the calls that a former run may have left half done.
+ *
+ * @module
+ */
+import { type Ipv4 } from "../../../proto/addr.ts";
+import { type VSwitchView } from "../cloud.ts";
+import {
+  type AddressState,
+  type Eni,
+  type EniState,
+  type Limits,
+  type Pool,
+  type PoolSettings,
+} from "./model.ts";
+import { type CooldownRecord, type EniRecord, type LeaseRecord } from "./records.ts";
+
+export type RestoreInput = {
+  readonly settings: PoolSettings;
+  readonly limits: Limits;
+  /** Those of the configuration, in its order. */
+  readonly vSwitches: readonly VSwitchView[];
+  readonly records: {
+    readonly enis: readonly EniRecord[];
+    readonly leases: readonly LeaseRecord[];
+    readonly cooldowns: readonly CooldownRecord[];
+  };
+  readonly nowMs: number;
+  /** Any integer; differs from start to start. */
+  readonly seed: number;
+};
+
+/**
+ * Leases come before everything else: an address that a pod has is never idle, whatever the other records say. What belongs
+ * to an ENI that is not known waits for it in `unplaced`.
+ */
+export function restore(input: RestoreInput): Pool {
+  const { settings, limits, nowMs } = input;
+  const unplaced = knownStates(input);
+  const enis = new Map<number, Eni>();
+  for (const record of input.records.enis) enis.set(record.slot, eniOf(record, unplaced, nowMs));
+  return {
+    settings,
+    limits,
+    vSwitches: input.vSwitches.map((view) => ({ view })),
+    vSwitchesSeenMs: nowMs,
+    enis,
+    foreign: 0,
+    unplaced,
+    waiting: [],
+    cloudSeen: false,
+    survey: { atMs: nowMs, tries: 0 },
+    random: input.seed >>> 0,
+  };
+}
+
+function knownStates({ records, settings, nowMs }: RestoreInput): Map<Ipv4, AddressState> {
+  const states = new Map<Ipv4, AddressState>();
+  for (const { address, untilMs } of records.cooldowns) {
+    // A clock that was set back meanwhile must not make it longer than it is.
+    states.set(address, { kind: "cooling", untilMs: Math.min(untilMs, nowMs + settings.cooldownMs) });
+  }
+  for (const { address, attachment } of records.leases) states.set(address, { kind: "used", attachment });
+  return states;
+}
+
+/** Takes the states of the ENI's addresses out of `unplaced`. */
+function eniOf(record: EniRecord, unplaced: Map<Ipv4, AddressState>, nowMs: number): Eni {
+  const { slot, vSwitch } = record;
+  const addresses = new Map<Ipv4, AddressState>();
+  const common = {
+    slot,
+    vSwitch,
+    misses: 0,
+    ...(record.borrowed === true ? { borrowed: true as const } : {}),
+  };
+  if (record.kind === "creating") {
+    // The former run may have sent it: only the same token tells whether the ENI exists.
+    const call = { tries: 0, retryAtMs: nowMs };
+    return { ...common, addresses, state: { kind: "creating", request: record.request, unsure: true, call } };
+  }
+  for (const address of record.addresses) {
+    addresses.set(address, unplaced.get(address) ?? { kind: "idle" });
+    unplaced.delete(address);
+  }
+  const isBusy = addresses.values().some(({ kind }) => kind !== "idle");
+  return { ...common, facts: record.facts, addresses, state: stateOf(record.kind, isBusy, nowMs) };
+}
+
+/** An ENI on which a pod has, or just had, an address does not leave, whatever was begun. */
+function stateOf(kind: Exclude<EniRecord["kind"], "creating">, isBusy: boolean, nowMs: number): EniState {
+  if (kind === "ready" || isBusy)
+    return { kind: "linking", sinceMs: nowMs, rounds: 0, inUse: false, unsure: false, relinkAtMs: nowMs };
+  const call = { tries: 0, retryAtMs: nowMs };
+  return kind === "attaching" ? { kind, rounds: 0, call } : { kind, sinceMs: nowMs, unsure: false, call };
+}

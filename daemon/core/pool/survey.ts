@@ -1,0 +1,137 @@
+/**
+ * Questions to the cloud about ENIs, and their answers: the survey (everything attached to the instance, at the start and
+ * now and then) and looks (the ENIs that are in transition, all in one call).
+ *
+ * @module
+ */
+import { type EniId } from "../../../proto/ids.ts";
+import { type CloudFailure, type EniView } from "../cloud.ts";
+import { placeAddress } from "./assign.ts";
+import { backOffMs, CONFIGURATION_RETRY_MS } from "./back-off.ts";
+import { LINK_TIMEOUT_MS, lookAgain, onMissing, onUnlisted, onView } from "./cloud-view.ts";
+import { type Draft, draw, editAll, isBusy, isKnown, type KnownEni, note, persist, putEni } from "./draft.ts";
+import { ATTACH_LOOK_MS } from "./eni-create.ts";
+import { learnEnis } from "./limits.ts";
+import { type DescribeScope, type PoolSettings } from "./model.ts";
+import { serveHolders } from "./serve.ts";
+
+/** What other people do to our ENIs is noticed after this time at the latest, and up to half as much later. */
+const SURVEY_MS = 1_800_000;
+/** DescribeNetworkInterfaces: NetworkInterfaceId.N. */
+const IDS_MAX = 100;
+
+/** Sends the question that is due; one at a time. */
+export function look(draft: Draft): void {
+  const { pool, nowMs } = draft;
+  if (pool.describing !== undefined) return;
+  const scope = pool.survey.atMs <= nowMs ? ({ by: "instance" } as const) : idsToLookAt(draft);
+  if (scope === undefined) return;
+  pool.describing = { sinceMs: nowMs };
+  draft.effects.push({ kind: "describe", scope });
+}
+
+/** As soon as one ENI is due, all that wait for a view are asked for: one call serves them. */
+function idsToLookAt({ pool, nowMs }: Draft): DescribeScope | undefined {
+  const wanted = [...pool.enis.values()].filter((eni) => eni.look !== undefined);
+  if (!wanted.some((eni) => (eni.look?.atMs ?? 0) <= nowMs)) return undefined;
+  const ids = wanted
+    .sort((a, b) => (a.look?.atMs ?? 0) - (b.look?.atMs ?? 0))
+    .flatMap(({ facts }) => facts?.id ?? []);
+  return { by: "ids", ids: ids.slice(0, IDS_MAX) };
+}
+
+export function onDescribed(draft: Draft, scope: DescribeScope, views: readonly EniView[]): void {
+  const { pool, nowMs } = draft;
+  const askedMs = pool.describing?.sinceMs ?? nowMs;
+  delete pool.describing;
+  const byId = new Map(views.map((view) => [view.id, view]));
+  const asked = scope.by === "ids" ? new Set(scope.ids) : undefined;
+  for (const eni of editAll(draft)) {
+    if (!isKnown(eni)) continue;
+    const view = byId.get(eni.facts.id);
+    if (view !== undefined) onView(draft, eni, view, askedMs);
+    else if (asked === undefined) onUnlisted(draft, eni);
+    else if (asked.has(eni.facts.id)) onMissing(draft, eni);
+  }
+  if (scope.by === "instance") onSurveyed(draft, views);
+}
+
+export function onDescribeFailed(draft: Draft, scope: DescribeScope, failure: CloudFailure): void {
+  const { pool, nowMs } = draft;
+  delete pool.describing;
+  const isFinal = failure.class === "configuration";
+  if (scope.by === "instance") {
+    const tries = pool.survey.tries + 1;
+    const pauseMs = isFinal ? CONFIGURATION_RETRY_MS : backOffMs(tries, draw(draft), failure.retryAfterMs);
+    pool.survey = { atMs: nowMs + pauseMs, tries, fault: failure };
+    if (isFinal) note(draft, "warn", "the ENIs of the instance could not be listed", failure.fault);
+    return;
+  }
+  const atLeastMs = isFinal ? CONFIGURATION_RETRY_MS : (failure.retryAfterMs ?? 0);
+  for (const eni of editAll(draft))
+    if (isKnown(eni) && eni.look !== undefined) lookAgain(draft, eni, atLeastMs);
+}
+
+function onSurveyed(draft: Draft, views: readonly EniView[]): void {
+  const { pool, nowMs } = draft;
+  pool.cloudSeen = true;
+  pool.survey = { atMs: nowMs + Math.round(SURVEY_MS * (1 + draw(draft) / 2)), tries: 0 };
+  const known = new Set<EniId>();
+  for (const { facts } of pool.enis.values()) if (facts !== undefined) known.add(facts.id);
+  const attached = views.filter(({ type }) => type !== "Primary");
+  let foreign = 0;
+  for (const view of attached) {
+    if (known.has(view.id)) continue;
+    const owner = ownerOf(pool.settings, view);
+    if (owner === "foreign") foreign += 1;
+    else if (view.status === "InUse" || view.status === "Attaching") adopt(draft, view, owner);
+    else if (view.status === "Detaching" && owner === "own") adopt(draft, view, owner);
+  }
+  pool.foreign = foreign;
+  if (pool.countEnis === true) {
+    delete pool.countEnis;
+    learnEnis(draft, attached.length);
+  }
+}
+
+/** Ours by our tags, borrowed by those of the configuration, foreign otherwise. */
+function ownerOf(settings: PoolSettings, view: EniView): "own" | "borrowed" | "foreign" {
+  if (view.serviceManaged || view.type !== "Secondary") return "foreign";
+  if (hasTags(view, settings.ownTags)) return "own";
+  return settings.adoptTags !== undefined && hasTags(view, settings.adoptTags) ? "borrowed" : "foreign";
+}
+
+function hasTags(view: EniView, tags: Readonly<Record<string, string>>): boolean {
+  const wanted = Object.entries(tags);
+  return wanted.length > 0 && wanted.every(([key, value]) => view.tags[key] === value);
+}
+
+/** An ENI that is attached to us and that the store does not know. */
+function adopt(draft: Draft, view: EniView, owner: "own" | "borrowed"): void {
+  const { pool, nowMs } = draft;
+  let slot = 0;
+  while (pool.enis.has(slot)) slot += 1;
+  const facts = { id: view.id, mac: view.mac, primary: view.primary };
+  const eni: KnownEni = {
+    slot,
+    vSwitch: view.vSwitch,
+    facts,
+    addresses: new Map(),
+    misses: 0,
+    state: { kind: "linking", sinceMs: nowMs, rounds: 0, inUse: view.status === "InUse", unsure: false },
+    look: { atMs: nowMs + (view.status === "InUse" ? LINK_TIMEOUT_MS : ATTACH_LOOK_MS), tries: 0 },
+    ...(owner === "borrowed" ? { borrowed: true as const } : {}),
+  };
+  putEni(draft, eni);
+  for (const address of new Set([view.primary, ...view.addresses])) placeAddress(draft, eni, address);
+  // One that leaves and has pods all the same is awaited, and attached again once it has left.
+  if (view.status === "Detaching" && !isBusy(eni)) {
+    eni.state = { kind: "detaching", sinceMs: nowMs, unsure: false };
+  } else {
+    draft.effects.push({ kind: "link-eni", slot, eni: view.id });
+  }
+  persist(draft, eni);
+  const text = `${view.id} in ${view.vSwitch} was found attached and is used: ${eni.addresses.size} addresses`;
+  note(draft, "info", text);
+  serveHolders(draft);
+}

@@ -1,0 +1,69 @@
+/**
+ * Compares the addresses of an ENI with what the cloud lists, where the list is surely newer than our last change.
+ *
+ * @module
+ */
+import { type EniView } from "../cloud.ts";
+import {
+  lagOf,
+  placeAddress,
+  removeUnassigning,
+  sendUnassign,
+  unassigningOf,
+  VIEW_LAG_MS,
+} from "./assign.ts";
+import { type Draft, type KnownEni, lookIn, note, persist } from "./draft.ts";
+import { learnAddresses } from "./limits.ts";
+import { markLost } from "./serve.ts";
+
+/** `askedMs`: when the question was sent. */
+export function syncAddresses(draft: Draft, eni: KnownEni, view: EniView, askedMs: number): void {
+  const listed = new Set(view.addresses);
+  if (eni.unassigning?.unsure === true) {
+    // An address that is not listed is gone even in a late view: nobody assigns it again.
+    removeUnassigning(
+      draft,
+      eni,
+      unassigningOf(eni).filter((address) => !listed.has(address)),
+    );
+    sendUnassign(draft, eni);
+  }
+  if (eni.assigning !== undefined || eni.unassigning !== undefined) return;
+  if (eni.changedAtMs !== undefined && askedMs <= eni.changedAtMs + VIEW_LAG_MS) {
+    if (eni.refusedCount !== undefined) lookIn(draft, eni, lagOf(draft, eni));
+    return;
+  }
+  const before = eni.addresses.size;
+  for (const address of listed) placeAddress(draft, eni, address);
+  const found = eni.addresses.size - before;
+  const lost = removeUnlisted(draft, eni, listed);
+  if (found > 0 || lost > 0) {
+    persist(draft, eni);
+    note(draft, "info", `${eni.facts.id}: ${found} addresses found, ${lost} gone, by what the cloud lists`);
+  }
+  if (eni.refusedCount === undefined) return;
+  const { refusedCount } = eni;
+  delete eni.refusedCount;
+  if (refusedCount > 0 && found === 0)
+    learnAddresses(draft, refusedCount, eni.addresses.size + refusedCount - 1);
+}
+
+/** How many addresses are dropped because the cloud does not list them. Those of pods stay, marked. */
+function removeUnlisted(draft: Draft, eni: KnownEni, listed: ReadonlySet<string>): number {
+  let lost = 0;
+  for (const [address, state] of eni.addresses) {
+    if (listed.has(address)) {
+      if (state.kind === "used" && state.lost === true)
+        eni.addresses.set(address, { kind: "used", attachment: state.attachment });
+      continue;
+    }
+    if (state.kind === "used") {
+      markLost(draft, eni, address);
+      continue;
+    }
+    eni.addresses.delete(address);
+    lost += 1;
+    if (state.kind === "cooling") draft.effects.push({ kind: "forget-cooldown", address });
+  }
+  return lost;
+}
