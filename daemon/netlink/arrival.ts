@@ -40,63 +40,85 @@ const LINK_SOCKET: SocketOptions = {
   receiveTimeoutMs: READ_MS,
 };
 
-type Waiter = { readonly mac: Mac; readonly settle: (result: Result<Device>) => void };
-
 export function openArrivals(thread: SocketThread, client: Client): Arrivals {
-  const waiters = new Set<Waiter>();
+  const waiters = openWaiters();
   let listening: Promise<void> | undefined;
-
-  function seen(link: Link): void {
-    if (!canBeEni(link)) return;
-    for (const waiter of waiters) {
-      if (waiter.mac === link.address)
-        settle(waiter, ok({ ifIndex: link.index, name: link.name ?? String(link.index) }));
-    }
-  }
-
-  function settle(waiter: Waiter, result: Result<Device>): void {
-    if (waiters.delete(waiter)) waiter.settle(result);
-  }
-
-  function failAll(fault: Fault): void {
-    for (const waiter of waiters) settle(waiter, failed(fault));
-  }
 
   async function lookAtAll(): Promise<void> {
     const links = await client.dump("ip link show", dumpLinks(), decodeLink);
-    if (links.ok) links.value.forEach(seen);
-    else failAll(links.fault);
+    if (links.ok) links.value.forEach((link) => waiters.seen(link));
+    else waiters.failAll(links.fault);
+  }
+
+  /** One socket at a time; another one for who came while the last was being closed. */
+  async function run(): Promise<void> {
+    while (waiters.size() > 0) await listen();
+    listening = undefined;
   }
 
   /** Until nobody waits. The socket first, then the look at what is there: nothing can slip through between. */
   async function listen(): Promise<void> {
     const opened = await thread.run({ kind: "open", socket: LINK_SOCKET });
-    if (opened.kind !== "opened") failAll(jobFault("listening for devices", opened));
+    if (opened.kind !== "opened") waiters.failAll(jobFault("listening for devices", opened));
     else {
       await lookAtAll();
-      while (waiters.size > 0) await readOnce(opened.fd);
+      while (waiters.size() > 0) await readOnce(opened.fd);
       await thread.run({ kind: "close", fd: opened.fd });
     }
   }
 
   async function readOnce(fd: number): Promise<void> {
     const received = await readSome(fd);
-    if (received.kind === "bytes") {
-      for (const message of messagesOf(received.bytes))
-        if (message.type === RTM_LINK.NEW) seen(decodeLink(message.payload));
-    } else if (received.kind === "lost") await lookAtAll();
-    else if (received.kind === "failed")
-      failAll({ kind: "kernel", op: "listening for devices", errno: received.errno });
-  }
-
-  /** One listener at a time; another one for who came while its socket was being closed. */
-  async function run(): Promise<void> {
-    while (waiters.size > 0) await listen();
-    listening = undefined;
+    switch (received.kind) {
+      case "bytes":
+        for (const { type, payload } of messagesOf(received.bytes))
+          if (type === RTM_LINK.NEW) waiters.seen(decodeLink(payload));
+        return;
+      case "nothing":
+        return;
+      case "lost":
+        return lookAtAll();
+      case "failed":
+        return waiters.failAll({ kind: "kernel", op: "listening for devices", errno: received.errno });
+      default:
+        return received satisfies never;
+    }
   }
 
   return {
     wait(mac, signal) {
+      const result = waiters.add(mac, signal);
+      if (waiters.size() === 0) return result;
+      if (listening === undefined) listening = run();
+      else void lookAtAll();
+      return result;
+    },
+    async [Symbol.asyncDispose]() {
+      waiters.failAll({ kind: "not-ready", reason: "the agent stops" });
+      await listening;
+    },
+  };
+}
+
+type Waiters = {
+  size(): number;
+  /** Resolves when such a device is seen, or `signal` is aborted, or all waiting fails. */
+  add(mac: Mac, signal: AbortSignal): Promise<Result<Device>>;
+  seen(link: Link): void;
+  failAll(fault: Fault): void;
+};
+
+function openWaiters(): Waiters {
+  type Waiter = { readonly mac: Mac; readonly settle: (result: Result<Device>) => void };
+  const waiters = new Set<Waiter>();
+
+  function settle(waiter: Waiter, result: Result<Device>): void {
+    if (waiters.delete(waiter)) waiter.settle(result);
+  }
+
+  return {
+    size: () => waiters.size,
+    add(mac, signal) {
       const sinceMs = performance.now();
       return new Promise((resolve) => {
         const giveUp = (): void => settle(waiter, failed(late(mac, performance.now() - sinceMs)));
@@ -110,13 +132,17 @@ export function openArrivals(thread: SocketThread, client: Client): Arrivals {
         waiters.add(waiter);
         signal.addEventListener("abort", giveUp, { once: true });
         if (signal.aborted) giveUp();
-        else if (listening === undefined) listening = run();
-        else void lookAtAll();
       });
     },
-    async [Symbol.asyncDispose]() {
-      failAll({ kind: "not-ready", reason: "the agent stops" });
-      await listening;
+    seen(link) {
+      if (!canBeEni(link)) return;
+      for (const waiter of waiters) {
+        if (waiter.mac === link.address)
+          settle(waiter, ok({ ifIndex: link.index, name: link.name ?? String(link.index) }));
+      }
+    },
+    failAll(fault) {
+      for (const waiter of waiters) settle(waiter, failed(fault));
     },
   };
 }

@@ -53,7 +53,7 @@ export async function attachPod(ports: PodPorts, pod: PodLink): Promise<Result<P
       const there = await findPod(ports.client, pod, netns.fd);
       if (!there.ok) return there;
       // Neither name is taken, so a number was.
-      if (there.value !== undefined) return attachAgain(ports, pod, there.value, netns.fd);
+      if (there.value !== undefined) return await attachAgain(ports, pod, there.value, netns.fd);
     } else if (op === "map-pod" && errno === "EEXIST") {
       // An element that leads elsewhere outlived its pod, whose namespace went without a DEL.
       await applyAll(ports.client, [{ op: "unmap-pod", address: pod.address }]);

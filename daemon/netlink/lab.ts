@@ -1,0 +1,196 @@
+/**
+ * A node and a VPC for the tests of this folder, on the kernel: two namespaces and one more for each pod.
+ *
+ *     node                                vpc: drops what comes in by a port with a source that is not the port's
+ *       eth0 10.0.0.10/24  ------- p0     gateway 10.0.0.253
+ *       eni0 (no address)  ------- p1     gateway 10.0.1.253, pods 10.0.1.0/24
+ *       eni1 (no address)  ------- p2     gateway 10.0.2.253, pods 10.0.2.0/24
+ *                                  lo     10.0.9.9, somebody far away
+ *
+ * @module
+ */
+import { execFileSync } from "node:child_process";
+import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../proto/addr.ts";
+import { type Result } from "../../proto/result.ts";
+import { type EniLink, type PodLink } from "../core/kernel.ts";
+
+export const NODE_ADDRESS = "10.0.0.10";
+export const FAR_ADDRESS = "10.0.9.9";
+
+export type Lab = Disposable & {
+  readonly node: string;
+  readonly vpc: string;
+  readonly nodeNetns: string;
+  /** The ENI of a slot, 0 or 1. */
+  eni(slot: number): EniLink;
+  /** A namespace of its own, and the link it is to get; address 10.0.(slot + 1).(number). */
+  newPod(slot: number, number: number): PodLink;
+  /** The name of a pod's namespace. */
+  nameOf(pod: PodLink): string;
+  /** Runs a command in a namespace; throws with its output where it fails. */
+  run(namespace: string, command: string): string;
+  /** Whether one of three packets came back. */
+  pings(namespace: string, target: string, source?: string): boolean;
+  /** Packets that the VPC dropped for their source. */
+  spoofed(): number;
+  /** What of the node's network can be seen, sorted. */
+  snapshot(): string;
+};
+
+let labs = 0;
+
+function nameOf(pod: PodLink): string {
+  return pod.netns.slice("/run/netns/".length);
+}
+
+/** `rpFilter`: the node's `net.ipv4.conf.all.rp_filter`. */
+export function openLab(rpFilter = 0): Lab {
+  const name = `tw${process.pid}n${++labs}`;
+  const [node, vpc] = [`${name}-node`, `${name}-vpc`];
+  const namespaces = [node, vpc];
+  const close = (): void => {
+    for (const each of namespaces) attempt(`ip netns del ${each}`);
+  };
+  try {
+    build(node, vpc, rpFilter);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return {
+    node,
+    vpc,
+    nodeNetns: `/run/netns/${node}`,
+    nameOf,
+    eni: (slot) => eniOf(node, slot),
+    newPod(slot, number) {
+      const namespace = `${name}-p${namespaces.length}`;
+      sh(`ip netns add ${namespace}`);
+      namespaces.push(namespace);
+      return {
+        hostName: `tw${String(slot)}x${number}`,
+        netns: `/run/netns/${namespace}`,
+        ifName: "eth0",
+        address: ip(`10.0.${slot + 1}.${number}`),
+        slot,
+        mtu: 1400,
+      };
+    },
+    run: (namespace, command) => sh(`ip netns exec ${namespace} ${command}`),
+    pings: (namespace, target, source) =>
+      attempt(
+        `ip netns exec ${namespace} ping -n -c 3 -i 0.05 -W 0.3 ${source === undefined ? "" : `-I ${source}`} ${target}`,
+      ),
+    spoofed: () =>
+      Number(/packets (\d+)/.exec(sh(`ip netns exec ${vpc} nft list counter ip lab spoofed`))?.[1]),
+    snapshot: () => snapshot(node),
+    [Symbol.dispose]: close,
+  };
+}
+
+function build(node: string, vpc: string, rpFilter: number): void {
+  for (const each of [node, vpc]) sh(`ip netns add ${each}`);
+  sh(
+    `ip netns exec ${vpc} sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0`,
+  );
+  sh(
+    `ip netns exec ${node} sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=${rpFilter} net.ipv4.conf.default.rp_filter=0`,
+  );
+  for (const each of [node, vpc]) sh(`ip -n ${each} link set lo up`);
+  sh(`ip -n ${vpc} address add ${FAR_ADDRESS}/32 dev lo`);
+  ["eth0", "eni0", "eni1"].forEach((device, net) => {
+    sh(`ip -n ${node} link add ${device} type veth peer name p${net} netns ${vpc}`);
+    sh(`ip -n ${vpc} address add 10.0.${net}.253/32 dev p${net}`);
+    sh(`ip -n ${vpc} link set p${net} up`);
+    // The VPC knows where each address is: it never asks for one by ARP.
+    const mac = linkOf(node, device).address;
+    sh(`ip -n ${vpc} neighbour add 192.0.2.1 lladdr ${mac} dev p${net} nud permanent`);
+    sh(`ip -n ${vpc} route add 10.0.${net}.0/24 via 192.0.2.1 dev p${net} onlink`);
+  });
+  const wrong = ["0", "1", "2"].map(
+    (net) => `add rule ip lab pre iifname p${net} ip saddr != 10.0.${net}.0/24 counter name spoofed drop`,
+  );
+  nft(vpc, [
+    "add table ip lab",
+    "add counter ip lab spoofed",
+    "add chain ip lab pre { type filter hook prerouting priority -300; }",
+    ...wrong,
+  ]);
+  nft(node, ["add table ip foreign", "add chain ip foreign c { type filter hook forward priority 0; }"]);
+  sh(`ip -n ${node} address add ${NODE_ADDRESS}/24 dev eth0`);
+  sh(`ip -n ${node} link set eth0 up`);
+  sh(`ip -n ${node} route add default via 10.0.0.253`);
+}
+
+function eniOf(node: string, slot: number): EniLink {
+  const { ifindex, address } = linkOf(node, `eni${slot}`);
+  const net = slot + 1;
+  return {
+    slot,
+    mac: mac(address),
+    ifIndex: ifindex,
+    primary: ip(`10.0.${net}.10`),
+    gateway: ip(`10.0.${net}.253`),
+    mtu: 1400,
+  };
+}
+
+/** Rules, routes, permanent neighbours, links, addresses, nftables, and the settings of all devices. */
+function snapshot(node: string): string {
+  const settings = sh(`ip netns exec ${node} sysctl -a --pattern ^net\\.ipv4\\.(conf|ip_forward)`);
+  return [
+    sh(`ip -n ${node} rule`),
+    sh(`ip -n ${node} -4 route show table all`),
+    sh(`ip -n ${node} -4 neighbour show nud permanent`),
+    sh(`ip -n ${node} -d link show`).replaceAll(/state [A-Z]+/g, ""),
+    sh(`ip -n ${node} -4 address show`).replaceAll(/state [A-Z]+/g, ""),
+    sh(`ip netns exec ${node} nft list ruleset`),
+    settings,
+  ].join("\n");
+}
+
+function linkOf(namespace: string, device: string): { readonly ifindex: number; readonly address: string } {
+  const [link]: readonly { readonly ifindex: number; readonly address: string }[] = JSON.parse(
+    sh(`ip -n ${namespace} -j link show ${device}`),
+  );
+  if (link === undefined) throw new Error(`${device} is not in ${namespace}`);
+  return link;
+}
+
+function nft(namespace: string, lines: readonly string[]): void {
+  execFileSync("ip", ["netns", "exec", namespace, "nft", lines.join("\n")], { stdio: "pipe" });
+}
+
+/** Words of `command` are separated by blanks; there is no shell. */
+export function sh(command: string): string {
+  const [file = "", ...args] = command.split(" ").filter((word) => word !== "");
+  return execFileSync(file, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** Whether the command succeeded. */
+export function attempt(command: string): boolean {
+  try {
+    sh(command);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The value, where a test cannot go on without it. */
+export function must<Value>(result: Result<Value>): Value {
+  if (!result.ok) throw new Error(JSON.stringify(result.fault));
+  return result.value;
+}
+
+export function ip(text: string): Ipv4 {
+  const parsed = parseIpv4(text);
+  if (parsed === undefined) throw new Error(`not an address: ${text}`);
+  return parsed;
+}
+
+export function mac(text: string): Mac {
+  const parsed = parseMac(text);
+  if (parsed === undefined) throw new Error(`not a MAC: ${text}`);
+  return parsed;
+}
