@@ -1,0 +1,229 @@
+/**
+ * The life of an ENI: every change goes through here, and from here it reaches what others see, each with its own lag:
+ * the Describe actions, the metadata service and the data plane.
+ *
+ * @module
+ */
+import { type Ipv4, type Mac } from "../../proto/addr.ts";
+import { eniId, type EniId, type InstanceId } from "../../proto/ids.ts";
+import { isMetadataStale, metadataLagMs } from "./faults.ts";
+import { type LatencyName } from "./latencies.ts";
+import { giveBack, rested, take, takeExactly } from "./pool.ts";
+import { LOWER_ALNUM } from "./random.ts";
+import { type InstanceSpec, type VSwitchSpec } from "./topology.ts";
+import { after, drawDelay, type Eni, poolOf, type World } from "./world.ts";
+
+/** What a new ENI is made of. */
+export type NewEni = Pick<
+  Eni,
+  | "type"
+  | "serviceManaged"
+  | "name"
+  | "description"
+  | "securityGroups"
+  | "tags"
+  | "sourceDestCheck"
+  | "deleteOnRelease"
+  | "resourceGroupId"
+> & {
+  readonly vSwitch: VSwitchSpec;
+  /** Absent: the next free one. */
+  readonly primary: Ipv4 | undefined;
+  /** So many more addresses. */
+  readonly secondaryCount: number;
+};
+
+/** Makes an ENI that is Available. The caller has checked that the addresses can be had. */
+export function createEni(world: World, wanted: NewEni): Eni {
+  const id = eniId(`eni-${world.random.text(20, LOWER_ALNUM)}`);
+  const pool = poolOf(world, wanted.vSwitch.id);
+  if (wanted.primary !== undefined) takeExactly(pool, wanted.primary, id);
+  const [primary = wanted.primary] = wanted.primary === undefined ? take(pool, 1, id) : [];
+  if (primary === undefined) throw new Error("an ENI without primary address");
+  const { vSwitch, primary: _, secondaryCount, ...facts } = wanted;
+  const eni: Eni = {
+    ...facts,
+    id,
+    sequence: world.counters.eni++,
+    mac: drawMac(world),
+    vSwitch: vSwitch.id,
+    zone: vSwitch.zone,
+    createdMs: world.nowMs,
+    status: "Available",
+    instance: undefined,
+    link: false,
+    addresses: [primary, ...take(pool, secondaryCount, id)],
+    transition: 0,
+    ownerlessSinceMs: world.nowMs,
+  };
+  world.enis.set(id, eni);
+  publish(world, id);
+  return eni;
+}
+
+/** The primary ENI of an instance: there from the start, for everybody to see. */
+export function createPrimaryEni(world: World, instance: InstanceSpec, vSwitch: VSwitchSpec): void {
+  const { id } = createEni(world, {
+    vSwitch,
+    type: "Primary",
+    serviceManaged: false,
+    name: "",
+    description: "",
+    securityGroups: instance.securityGroups,
+    tags: [],
+    sourceDestCheck: false,
+    deleteOnRelease: true,
+    resourceGroupId: "",
+    primary: instance.address,
+    secondaryCount: 0,
+  });
+  changeEni(world, id, { status: "InUse", instance: instance.id, link: true });
+  showDescribed(world, id);
+  showMetadata(world, id);
+  showFabric(world, id);
+}
+
+/** Changes an ENI that exists, and lets the change be seen after the usual lags. */
+export function changeEni(
+  world: World,
+  id: EniId,
+  patch: Partial<Eni>,
+  metadataLag: LatencyName = "metadata",
+): Eni {
+  const before = world.enis.get(id);
+  if (before === undefined) throw new Error(`${id} is gone`);
+  const owned = patch.instance ?? ("instance" in patch ? undefined : before.instance);
+  const ownerlessSinceMs = owned === undefined ? (before.ownerlessSinceMs ?? world.nowMs) : undefined;
+  const eni = { ...before, ...patch, ownerlessSinceMs };
+  world.enis.set(id, eni);
+  publish(world, id, metadataLag);
+  return eni;
+}
+
+/** Changes the state; what was planned for the state before is void. */
+export function transit(
+  world: World,
+  id: EniId,
+  patch: Partial<Eni>,
+  metadataLag: LatencyName = "metadata",
+): Eni {
+  const transition = (world.enis.get(id)?.transition ?? 0) + 1;
+  return changeEni(world, id, { ...patch, transition }, metadataLag);
+}
+
+/** Runs `act` after `delayMs`, if the ENI is then still in the state that it is in now. */
+export function whileUnchanged(world: World, eni: Eni, delayMs: number, act: () => void): void {
+  after(world, delayMs, () => {
+    if (world.enis.get(eni.id)?.transition === eni.transition) act();
+  });
+}
+
+/** The device appears or goes: the data plane is told at once. */
+export function setLink(world: World, id: EniId, link: boolean): void {
+  changeEni(world, id, { link });
+  showFabric(world, id);
+}
+
+/** Takes addresses off an ENI; they rest before anybody gets them. */
+export function releaseAddresses(world: World, eni: Eni, addresses: readonly Ipv4[]): void {
+  const pool = poolOf(world, eni.vSwitch);
+  const holdOffMs = drawDelay(world, "addressHoldOff");
+  for (const address of addresses) giveBack(pool, address);
+  after(world, holdOffMs, () => {
+    // The data plane must have let go of an address before somebody else can get it.
+    showFabric(world, eni.id);
+    for (const address of addresses) rested(pool, address);
+  });
+}
+
+/** The ENI is no more, its addresses are released. */
+export function removeEni(world: World, id: EniId): void {
+  const eni = world.enis.get(id);
+  if (eni === undefined) return;
+  world.enis.delete(id);
+  world.locks.delete(id);
+  showFabric(world, id);
+  releaseAddresses(world, eni, eni.addresses);
+  publish(world, id);
+}
+
+/** ENIs that count against the limit of the instance. */
+export function enisOf(world: World, instance: InstanceId): readonly Eni[] {
+  return [...world.enis.values()].filter((eni) => eni.instance === instance);
+}
+
+/** Shows again what the metadata service has missed for the instances where it is not stale any more. */
+export function catchUpMetadata(world: World): void {
+  const missed = [...world.metadataMissed];
+  world.metadataMissed.clear();
+  for (const id of missed) showMetadata(world, id);
+}
+
+function publish(world: World, id: EniId, metadataLag: LatencyName = "metadata"): void {
+  const instance = world.enis.get(id)?.instance ?? world.metadata.get(id)?.instance;
+  const metadataMs = drawDelay(world, metadataLag) + metadataLagMs(world.faults, instance);
+  after(world, drawDelay(world, "visibility"), () => showDescribed(world, id));
+  after(world, metadataMs, () => showMetadata(world, id));
+  after(world, drawDelay(world, "dataPlane"), () => showFabric(world, id));
+}
+
+function showDescribed(world: World, id: EniId): void {
+  const eni = world.enis.get(id);
+  if (eni === undefined) world.described.delete(id);
+  else world.described.set(id, eni);
+}
+
+function showMetadata(world: World, id: EniId): void {
+  const eni = world.enis.get(id);
+  const instance = eni?.instance ?? world.metadata.get(id)?.instance;
+  if (isMetadataStale(world.faults, instance)) {
+    world.metadataMissed.add(id);
+  } else if (eni?.instance === undefined) {
+    world.metadata.delete(id);
+  } else {
+    world.metadata.set(id, eni);
+  }
+}
+
+/** Makes the data plane as the ENI is: asks for the differences. */
+function showFabric(world: World, id: EniId): void {
+  const eni = world.enis.get(id);
+  const known = world.fabric.get(id);
+  const { changes } = world.out;
+  if (eni?.instance === undefined || !eni.link) {
+    if (known !== undefined) changes.push({ op: "unplug", eni: id });
+    world.fabric.delete(id);
+    return;
+  }
+  const copy = known ?? { allowed: new Set<Ipv4>(), checkSource: eni.sourceDestCheck };
+  if (known === undefined) {
+    world.fabric.set(id, copy);
+    changes.push({ op: "plug", eni: id, instance: eni.instance, mac: eni.mac });
+  }
+  if (known === undefined || copy.checkSource !== eni.sourceDestCheck) {
+    copy.checkSource = eni.sourceDestCheck;
+    changes.push({ op: "check-source", eni: id, on: eni.sourceDestCheck });
+  }
+  for (const address of copy.allowed) {
+    if (eni.addresses.includes(address)) continue;
+    copy.allowed.delete(address);
+    changes.push({ op: "revoke", eni: id, address });
+  }
+  for (const address of eni.addresses) {
+    if (copy.allowed.has(address)) continue;
+    copy.allowed.add(address);
+    changes.push({ op: "allow", eni: id, address });
+  }
+}
+
+/** Alibaba Cloud's MAC prefix and three drawn bytes that nobody has. */
+function drawMac(world: World): Mac {
+  const taken = new Set([...world.enis.values()].map((eni) => eni.mac));
+  for (let tried = 0; tried < 1000; tried++) {
+    const bytes = Array.from({ length: 3 }, () => world.random.text(2, "0123456789abcdef"));
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- in canonical form by construction
+    const mac = `00:16:3e:${bytes.join(":")}` as Mac;
+    if (!taken.has(mac)) return mac;
+  }
+  throw new Error("no free MAC address was drawn");
+}
