@@ -48,7 +48,7 @@ export type LeaseRow = {
 };
 
 /** Keys of `meta`. */
-export type MetaKey = "limits" | "identity" | "vswitches";
+export type MetaKey = "limits" | "facts";
 
 export type StoreChange =
   | { readonly kind: "put-lease"; readonly lease: LeaseRow }

@@ -86,7 +86,7 @@ describe("openStore()", () => {
       store.write([
         { kind: "put-lease", lease: LEASE },
         { kind: "put-eni", slot: 0, record: "kept" },
-        { kind: "put-meta", key: "identity", value: "of the old boot" },
+        { kind: "put-meta", key: "facts", value: "of the old boot" },
       ]);
     }
     using store = open("boot-2");

@@ -134,7 +134,7 @@ function prepare(db: DatabaseSync, bootId: string): string[] {
   ).run(bootId);
   if (before === undefined || before === bootId) return [];
   const { changes } = db.prepare("DELETE FROM lease").run();
-  db.exec("DELETE FROM meta WHERE key IN ('identity', 'vswitches')");
+  db.exec("DELETE FROM meta WHERE key = 'facts'");
   return [
     `the machine was booted since the last run: ${changes} leases of pods that ended with it were dropped`,
   ];

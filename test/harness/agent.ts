@@ -69,7 +69,7 @@ function commandOf(options: AgentOptions): string[] {
 
 /** Starts it and waits until its health service says SERVING; fails with its log where it ends instead. */
 export async function startAgent(options: AgentOptions, timeoutMs = 30_000): Promise<Agent> {
-  const child = background("ip", commandOf(options));
+  const child = background("ip", commandOf(options), { logPath: join(options.directory, "agent.log") });
   const socketPath = join(options.directory, "run/agent.sock");
   let ended: number | string | undefined;
   const watch = (async () => {

@@ -4,6 +4,7 @@
  * @module
  */
 import { execFile, spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 export type Ran = {
@@ -76,16 +77,29 @@ export type Background = {
   readonly kill: (signal: NodeJS.Signals) => void;
 };
 
+export type BackgroundOptions = {
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Output goes to this file, so that the program can outlive us. */
+  readonly logPath?: string;
+};
+
 export function background(
   file: string,
   args: readonly string[],
-  env: Readonly<Record<string, string | undefined>> = process.env,
+  options: BackgroundOptions = {},
 ): Background {
-  const child = spawn(file, [...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const { logPath } = options;
+  const log = logPath === undefined ? undefined : openSync(logPath, "a");
+  const child = spawn(file, [...args], {
+    env: options.env ?? process.env,
+    stdio: ["ignore", log ?? "pipe", log ?? "pipe"],
+    detached: log !== undefined,
+  });
+  if (log !== undefined) closeSync(log);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8");
-    stream.on("data", (text: string) => {
+    stream?.setEncoding("utf8");
+    stream?.on("data", (text: string) => {
       output += text;
     });
   }
@@ -95,7 +109,7 @@ export function background(
   });
   return {
     pid: child.pid ?? -1,
-    output: () => output,
+    output: () => (logPath === undefined ? output : readFileSync(logPath, "utf8")),
     ended,
     kill: (signal) => {
       child.kill(signal);

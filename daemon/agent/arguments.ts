@@ -1,0 +1,78 @@
+/**
+ * The command line of terwayd.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import {
+  DEFAULT_CONFIG_DIR,
+  DEFAULT_SECRET_DIR,
+  DEFAULT_SOCKET,
+  DEFAULT_STATE_DIR,
+} from "../../proto/paths.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { LOG_LEVELS } from "./log.ts";
+
+export type Arguments = {
+  readonly configDir: string;
+  readonly secretDir: string;
+  readonly stateDir: string;
+  readonly socketPath: string;
+  readonly logLevel: (typeof LOG_LEVELS)[number];
+  /** Give every ENI back, clean the node, end. */
+  readonly drain: boolean;
+  /** Read the configuration, say what is wrong with it, end. */
+  readonly check: boolean;
+  readonly help: boolean;
+};
+
+export const USAGE = `terwayd: gives ENI addresses to the pods of this node
+
+  --config DIR      mounted ConfigMap eni-config: eni_conf, 10-terway.conf   (${DEFAULT_CONFIG_DIR})
+  --secret-dir DIR  mounted Secret: access-key-id, access-key-secret         (${DEFAULT_SECRET_DIR})
+  --state-dir DIR   where the database is kept                               (${DEFAULT_STATE_DIR})
+  --socket PATH     where the CNI plugin finds the agent                     (${DEFAULT_SOCKET})
+  --log-level L     ${LOG_LEVELS.join(", ")}                                 (info)
+  --check           read the configuration, say what is wrong with it, end
+  --drain           with no pod left: give every ENI back to the cloud, remove all that is ours from the node, end
+  --help
+
+Environment: ECS_ENDPOINT, VPC_ENDPOINT (URL or host of another API endpoint),
+ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET, ALIBABA_CLOUD_SECURITY_TOKEN.
+`;
+
+/** The fault is a sentence for standard error. */
+export function parseArguments(argv: readonly string[]): Result<Arguments, string> {
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      strict: true,
+      allowPositionals: false,
+      options: {
+        config: { type: "string", default: DEFAULT_CONFIG_DIR },
+        "secret-dir": { type: "string", default: DEFAULT_SECRET_DIR },
+        "state-dir": { type: "string", default: DEFAULT_STATE_DIR },
+        socket: { type: "string", default: DEFAULT_SOCKET },
+        "log-level": { type: "string", default: "info" },
+        check: { type: "boolean", default: false },
+        drain: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    });
+    const logLevel = LOG_LEVELS.find((level) => level === values["log-level"]);
+    if (logLevel === undefined)
+      return failed(`--log-level ${values["log-level"]}: give one of ${LOG_LEVELS.join(", ")}`);
+    return ok({
+      configDir: values.config,
+      secretDir: values["secret-dir"],
+      stateDir: values["state-dir"],
+      socketPath: values.socket,
+      logLevel,
+      drain: values.drain,
+      check: values.check,
+      help: values.help,
+    });
+  } catch (error) {
+    return failed(error instanceof Error ? error.message : String(error));
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Opens the edges from the configuration: metadata service, credentials, cloud.
+ *
+ * @module
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { failed, ok } from "../../proto/result.ts";
+import { openBudget } from "../cloud/budget.ts";
+import { type CallRecord, openCloud } from "../cloud/cloud.ts";
+import { type Metadata, openMetadata } from "../cloud/metadata.ts";
+import { type CredentialProvider, openCredentials } from "../config/credentials.ts";
+import { type LoadedConfig } from "../config/load.ts";
+import { type Cloud } from "../core/cloud.ts";
+import { Secret } from "../core/config/secret.ts";
+import { type Log } from "./log.ts";
+
+/** Of one read of the metadata service, which answers from the host that the node runs on. */
+const METADATA_TIMEOUT_MS = 2000;
+
+export function openNodeMetadata(nowMs: () => number): Metadata {
+  return openMetadata({ timeoutMs: METADATA_TIMEOUT_MS, now: nowMs, sleep: (ms) => sleep(ms) });
+}
+
+/** Secret, then `eni_conf`, then environment, then the instance's RAM role: asked before each request. */
+export function openNodeCredentials(
+  config: LoadedConfig,
+  secretDir: string,
+  metadata: Metadata,
+): CredentialProvider {
+  const { inlineCredentials } = config.eni;
+  return openCredentials({
+    secretDir,
+    ...(inlineCredentials !== undefined && { inline: inlineCredentials }),
+    env: process.env,
+    fetchRoleCredentials: async () => {
+      const role = await metadata.roleCredentials();
+      if (!role.ok) return role;
+      const { accessKeyId, accessKeySecret, securityToken, expiresAtMs } = role.value;
+      return ok({
+        accessKeyId,
+        accessKeySecret: new Secret(accessKeySecret),
+        securityToken: new Secret(securityToken),
+        expiresAtMs,
+      });
+    },
+  });
+}
+
+export function openNodeCloud(
+  config: LoadedConfig,
+  region: string,
+  credentials: CredentialProvider,
+  log: Log,
+): Cloud & AsyncDisposable {
+  const { ecsEndpoint, vpcEndpoint, cloudTimeoutMs, rateLimits } = config.eni;
+  return openCloud({
+    region,
+    ...(ecsEndpoint !== undefined && { ecsEndpoint: ecsEndpoint }),
+    ...(vpcEndpoint !== undefined && { vpcEndpoint: vpcEndpoint }),
+    credentials: {
+      async current() {
+        const key = await credentials.current();
+        if (!key.ok) return failed(key.fault);
+        const { accessKeyId, accessKeySecret, securityToken, source } = key.value;
+        return ok({
+          accessKeyId,
+          accessKeySecret: accessKeySecret.reveal(),
+          ...(securityToken !== undefined && { securityToken: securityToken.reveal() }),
+          source,
+        });
+      },
+    },
+    timeoutMs: cloudTimeoutMs,
+    budget: openBudget({
+      ratesPerMinute: rateLimits,
+      now: () => performance.now(),
+      sleep: (ms) => sleep(ms),
+    }),
+    now: () => performance.now(),
+    onCall: (record) => logCall(log, record),
+  });
+}
+
+function logCall(log: Log, { action, target, priority, failure, waitedMs, tookMs }: CallRecord): void {
+  const facts = { action, target, priority, waitedMs: Math.round(waitedMs), tookMs: Math.round(tookMs) };
+  if (failure === undefined) log.debug(facts, "cloud call");
+  else
+    log.info(
+      { ...facts, class: failure.class, effect: failure.effect, fault: failure.fault },
+      "cloud call failed",
+    );
+}

@@ -1,0 +1,161 @@
+/**
+ * The one place that owns the pool's state. An event goes through `step`, what must not be forgotten is written, and
+ * only then are the effects carried out: persist, act, persist, reply. Effects answer with further events.
+ *
+ * @module
+ */
+import { type Ipv4 } from "../../proto/addr.ts";
+import { type Attachment, attachmentKey } from "../../proto/attachment.ts";
+import { type Fault } from "../../proto/fault.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { type Pool, type PoolEffect, type PoolEvent } from "../core/pool/model.ts";
+import { step } from "../core/pool/step.ts";
+import { type StoreChange } from "../store/schema.ts";
+import { type Log } from "./log.ts";
+import { storeChanges } from "./persist.ts";
+
+/** An event as its sender knows it: the loop adds the time. */
+export type Happening = PoolEvent extends infer Event
+  ? Event extends { readonly nowMs: number }
+    ? Omit<Event, "nowMs">
+    : never
+  : never;
+
+/** An address that the pool gave to an attachment. */
+export type Grant = { readonly address: Ipv4; readonly slot: number };
+
+export type Loop = Disposable & {
+  readonly pool: () => Pool;
+  /** Handles the event, after those that are waiting. `changes` are written in the same transaction. */
+  readonly dispatch: (happening: Happening, changes?: readonly StoreChange[]) => Result<void>;
+  /** Asks for an address and waits for it; the lease that `leaseOf` makes is on disk when it resolves. */
+  readonly acquire: (request: {
+    readonly attachment: Attachment;
+    readonly deadlineMs: number;
+    readonly leaseOf: (grant: Grant) => StoreChange;
+  }) => Promise<Result<Grant>>;
+  /** Ends the wait of `acquire` for this attachment, if there is one. */
+  readonly cancel: (attachment: Attachment) => void;
+};
+
+export type LoopOptions = {
+  readonly initial: Pool;
+  readonly write: (changes: readonly StoreChange[]) => Result<void>;
+  /** Carries an effect out; its outcome comes back through `dispatch`. */
+  readonly act: (effect: PoolEffect, dispatch: (happening: Happening) => void) => void;
+  readonly nowMs: () => number;
+  /** What limits are learnt about: `ecs.g7.xlarge`. */
+  readonly instanceType: string;
+  readonly log: Log;
+};
+
+/** A write that failed for an event of the cloud is tried again after this time: the event must not be lost. */
+const WRITE_RETRY_MS = 1000;
+
+type Pending = {
+  readonly leaseOf: (grant: Grant) => StoreChange;
+  readonly settle: (outcome: Result<Grant>) => void;
+};
+
+export function startLoop(options: LoopOptions): Loop {
+  const { nowMs, log } = options;
+  const pending = new Map<string, Pending>();
+  let pool = options.initial;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let closed = false;
+
+  const wakeAt = (atMs: number | undefined): void => {
+    clearTimeout(timer);
+    if (atMs === undefined || closed) return;
+    timer = setTimeout(() => dispatch({ kind: "ticked" }), Math.max(0, Math.min(atMs - nowMs(), 60_000)));
+  };
+
+  /** Grants need their lease on disk before anybody hears of them. */
+  const leasesOf = (effects: readonly PoolEffect[]): StoreChange[] =>
+    effects.flatMap((effect) => {
+      if (effect.kind !== "grant") return [];
+      const waiting = pending.get(attachmentKey(effect.attachment));
+      return waiting === undefined ? [] : [waiting.leaseOf(effect)];
+    });
+
+  const settle = (attachment: Attachment, outcome: Result<Grant>): boolean => {
+    const key = attachmentKey(attachment);
+    const waiting = pending.get(key);
+    pending.delete(key);
+    waiting?.settle(outcome);
+    return waiting !== undefined;
+  };
+
+  const carryOut = (effect: PoolEffect): void => {
+    switch (effect.kind) {
+      case "grant":
+        // Whoever asked has gone away meanwhile: the address goes back.
+        if (!settle(effect.attachment, ok({ address: effect.address, slot: effect.slot }))) {
+          queueMicrotask(() => dispatch({ kind: "released", attachment: effect.attachment }));
+        }
+        break;
+      case "refuse":
+        settle(effect.attachment, failed(effect.fault));
+        break;
+      case "note":
+        log[effect.level]({ fault: effect.fault }, effect.text);
+        break;
+      default:
+        options.act(effect, (happening) => {
+          dispatch(happening);
+        });
+    }
+  };
+
+  function dispatch(happening: Happening, changes: readonly StoreChange[] = []): Result<void> {
+    if (closed) return failed<Fault>({ kind: "not-ready", reason: "it is stopping" });
+    const event: PoolEvent = { ...happening, nowMs: nowMs() };
+    const next = step(pool, event);
+    const written = options.write([
+      ...changes,
+      ...storeChanges(next.pool, next.effects, options.instanceType),
+      ...leasesOf(next.effects),
+    ]);
+    if (!written.ok) {
+      log.error(
+        { fault: written.fault, event: event.kind },
+        "the state could not be written; nothing was changed",
+      );
+      // Who asks for an address hears of the failure and can ask again; the other events are facts that cannot be unsaid.
+      if (event.kind !== "add-requested")
+        setTimeout(() => dispatch(happening, changes), WRITE_RETRY_MS).unref();
+      return written;
+    }
+    pool = next.pool;
+    for (const effect of next.effects) carryOut(effect);
+    wakeAt(next.wakeAtMs);
+    return ok(undefined);
+  }
+
+  return {
+    pool: () => pool,
+    dispatch,
+    acquire: ({ attachment, deadlineMs, leaseOf }) =>
+      new Promise((resolve) => {
+        pending.set(attachmentKey(attachment), { leaseOf, settle: resolve });
+        const outcome = dispatch({ kind: "add-requested", attachment, deadlineMs });
+        if (!outcome.ok) settle(attachment, outcome);
+      }),
+    cancel(attachment) {
+      if (!pending.has(attachmentKey(attachment))) return;
+      dispatch({ kind: "released", attachment });
+      const fault: Fault = {
+        kind: "not-ready",
+        reason: "the pod was deleted while it waited for an address",
+      };
+      settle(attachment, failed(fault));
+    },
+    [Symbol.dispose]() {
+      closed = true;
+      clearTimeout(timer);
+      const fault: Fault = { kind: "not-ready", reason: "it is stopping" };
+      for (const waiting of pending.values()) waiting.settle(failed(fault));
+      pending.clear();
+    },
+  };
+}
