@@ -23,7 +23,7 @@ import { findCredential, type KnownCredential } from "./role-credentials.ts";
 import { type CloudState, reportState } from "./state.ts";
 import { type ApiRequest, submit } from "./submit.ts";
 import { type InstanceSpec, type Topology } from "./topology.ts";
-import { drawDelay, poolOf, type Reply, type World } from "./world.ts";
+import { poolOf, type Reply, type World } from "./world.ts";
 
 /** What has come about. */
 export type Progress = { readonly changes: readonly FabricChange[]; readonly replies: readonly Reply[] };
@@ -51,8 +51,7 @@ export type Model = {
     call: { readonly action: string; readonly parameters: Parameters; readonly code: string },
     nowMs: number,
   ): string;
-  /** A delay for an answer that the model is not asked for. */
-  refusalDelayMs(): number;
+  /** Puts a fault in force; its id. */
   addFault(fault: Fault): string;
   faults(): readonly FaultReport[];
   /** False where there is none with this id. */
@@ -103,7 +102,6 @@ export function createModel(options: {
       noteCall(world.calls, { ...call, atMs: world.nowMs, end, requestId });
       return requestId;
     },
-    refusalDelayMs: () => drawDelay(world, "refuse"),
     latencies: () => world.latencies,
     changeLatencies: (changes) => {
       world.latencies = latenciesWith(changes, world.latencies);

@@ -17,8 +17,7 @@ export type BrokenInvariant = {
     | "eni-without-owner"
     | "delivered-twice"
     | "rate-exceeded"
-    | "data-plane"
-    | "spoofed-packets";
+    | "data-plane";
   /** What, where, how much: one sentence. */
   readonly detail: string;
 };
