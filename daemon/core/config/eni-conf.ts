@@ -46,8 +46,8 @@ export type EniConf = {
   readonly instanceTypeLimits: Readonly<Record<string, { readonly eni: number; readonly ip: number }>>;
   readonly addTimeoutMs: number;
   readonly cloudTimeoutMs: number;
-  /** API action -> calls a minute. */
-  readonly rateLimits: Readonly<Record<string, number>>;
+  /** Calls a minute; what is absent is the budget's own. */
+  readonly rateLimits: Readonly<Partial<Record<ApiAction, number>>>;
   readonly region?: string;
   /** URLs without a path; absent: the ones inside the VPC of the region. */
   readonly ecsEndpoint?: string;
@@ -80,7 +80,8 @@ const ACTIONS = [
   "DescribeInstances",
   "ModifyNetworkInterfaceAttribute",
   "DescribeVSwitches",
-];
+] as const;
+export type ApiAction = (typeof ACTIONS)[number];
 
 /** Everything that is wrong, at once. Never throws on any text. */
 export function parseEniConf(text: string): Parsed<EniConf> {
@@ -126,7 +127,7 @@ function eniConfOf(values: EniValues): EniConf {
     instanceTypeLimits: values.instance_type_limits,
     addTimeoutMs: values.add_timeout,
     cloudTimeoutMs: values.cloud_timeout,
-    rateLimits: values.rate_limit,
+    rateLimits: knownRates(values.rate_limit),
     ...(values.region_id === undefined ? {} : { region: values.region_id }),
     ...(values.ecs_endpoint === undefined ? {} : { ecsEndpoint: values.ecs_endpoint }),
     ...(values.vpc_endpoint === undefined ? {} : { vpcEndpoint: values.vpc_endpoint }),
@@ -135,6 +136,15 @@ function eniConfOf(values: EniValues): EniConf {
       : { inlineCredentials: { accessKeyId: id, accessKeySecret: secret } }),
     ipStack: values.ip_stack,
   };
+}
+
+function knownRates(given: EniValues["rate_limit"]): EniConf["rateLimits"] {
+  const rates: Partial<Record<ApiAction, number>> = {};
+  for (const action of ACTIONS) {
+    const perMinute = given[action];
+    if (perMinute !== undefined) rates[action] = perMinute;
+  }
+  return rates;
 }
 
 function groupsOf(values: Partial<EniValues>): readonly SecurityGroupId[] {
@@ -284,7 +294,7 @@ function halfCredentials(_values: Partial<EniValues>, given: ReadonlySet<string>
 
 function unknownActions({ rate_limit: limits = {} }: Partial<EniValues>): readonly Finding[] {
   return Object.keys(limits)
-    .filter((action) => !ACTIONS.includes(action))
+    .filter((action) => !ACTIONS.some((known) => known === action))
     .map((action) => ({
       path: ["rate_limit", action],
       predicate: "is for an action that the agent never calls",

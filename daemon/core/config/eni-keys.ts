@@ -142,7 +142,7 @@ const shape = {
   rate_limit: key(rateLimits().default({}), {
     meaning: "Calls a minute that this node makes at most, for each API action.",
     unit: "calls a minute",
-    absent: "built in",
+    absent: "60 for each action",
   }),
   region_id: key(text('the id of a region, such as "cn-hangzhou"').optional(), {
     meaning: "Region of the API.",

@@ -73,15 +73,6 @@ export function networkName() {
     .register(kinds, { type: "string", range: "letters, digits, _ . -", wanted, text: true });
 }
 
-/** First letters of interface names; IFNAMSIZ of `<linux/if.h>` leaves 15 for the whole name. */
-export function interfacePrefix() {
-  const wanted = "1 to 4 letters or digits";
-  return z
-    .string({ error: wanted })
-    .regex(/^[A-Za-z0-9]{1,4}$/, { error: wanted })
-    .register(kinds, { type: "string", range: wanted, wanted, text: true });
-}
-
 /** A string that is never printed. */
 export function secretText() {
   const kind: Kind = { type: "string", wanted: "a string", text: true, secret: true };
@@ -192,7 +183,8 @@ const ZONE = /^[a-z0-9]+(?:-[a-z0-9]+)+$/;
 
 /** Zone -> vSwitches, in order of use. */
 export function vSwitchesByZone() {
-  const wanted = 'an object from zone to vSwitches, such as {"cn-hangzhou-h": ["vsw-…"]},';
+  const sample = '{"cn-hangzhou-h": ["vsw-…"]}';
+  const wanted = `an object from zone to vSwitches, such as ${sample},`;
   const vSwitch = z
     .string({ error: 'the id of a vSwitch ("vsw-…")' })
     .regex(ID_OF_VSWITCH, { error: 'the id of a vSwitch ("vsw-…")' })
@@ -213,11 +205,7 @@ export function vSwitchesByZone() {
     })
     .superRefine((zones, context) => {
       if (Object.keys(zones).length > 0) return;
-      says(
-        context,
-        "names no zone: the agent would not know where to create ENIs",
-        `write ${wanted.split("such as ")[1]}`,
-      );
+      says(context, "names no zone: the agent would not know where to create ENIs", `write ${sample}`);
     })
     .register(kinds, {
       type: "object: zone -> list of vSwitch ids",

@@ -19,7 +19,6 @@ export type TerwayConf = {
   readonly type: "terway";
   readonly virtualType: "veth";
   readonly mtuBytes: number;
-  readonly vethPrefix: string;
   readonly hostStackCidrs: readonly Cidr[];
   readonly agentSocket?: string;
 };
@@ -48,7 +47,6 @@ function terwayConfOf(values: TerwayValues): TerwayConf {
     type: values.type,
     virtualType: values.eniip_virtual_type,
     mtuBytes: values.mtu,
-    vethPrefix: values.veth_prefix,
     hostStackCidrs: values.host_stack_cidrs.v4,
     ...(socket === undefined ? {} : { agentSocket: socket }),
   };

@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { SOCKET_CONFIG_KEY } from "../../../proto/paths.ts";
 import { key, type KeyTable, later } from "./key-table.ts";
-import { cidrList, count, interfacePrefix, networkName, oneOf, oneOfAnyCase, text } from "./kinds.ts";
+import { cidrList, count, networkName, oneOf, oneOfAnyCase, text } from "./kinds.ts";
 
 const shape = {
   cniVersion: key(oneOf(["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]).default("0.3.0"), {
@@ -26,9 +26,6 @@ const shape = {
     meaning: "Largest packet on a pod's interface.",
     unit: "bytes",
   }),
-  veth_prefix: key(interfacePrefix().default("cali"), {
-    meaning: "First letters of the host's end of a pod's interface.",
-  }),
   host_stack_cidrs: key(cidrList().prefault([]), {
     meaning:
       "Destinations that a pod reaches through the node's own network stack, such as a DNS cache on the node. With `veth` that is so for the node's own addresses anyway.",
@@ -41,6 +38,11 @@ const shape = {
 };
 
 const unsupported = {
+  veth_prefix: later(
+    "First letters of the host's end of a pod's interface. The agent has names of its own.",
+    "ignored",
+    [],
+  ),
   auto_mtu: later(
     "Takes the MTU of the node's first interface where `mtu` is absent.",
     "ignored",
