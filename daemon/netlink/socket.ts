@@ -33,7 +33,8 @@ export type SocketThread = AsyncDisposable & {
  * cannot start: the program is not there, or the node's namespace is not.
  */
 export async function openSocketThread(workerUrl: URL, options: ThreadOptions): Promise<SocketThread> {
-  const worker = new Worker(workerUrl, { workerData: options, name: "netlink" });
+  // No flags of the process: some of them (--input-type) only the main thread understands.
+  const worker = new Worker(workerUrl, { workerData: options, name: "netlink", execArgv: [] });
   const waiting = new Map<number, (result: JobResult) => void>();
   let nextId = 1;
   let ended = false;

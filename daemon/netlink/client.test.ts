@@ -1,0 +1,222 @@
+/** Client, apply and removal over a thread in memory that answers as a kernel does. */
+import { describe, expect, it } from "vitest";
+import { type Fault } from "../../proto/fault.ts";
+import { parseIpv4 } from "../../proto/addr.ts";
+import { type Step } from "../core/datapath/step.ts";
+import { applyAll, applySteps } from "./apply.ts";
+import { openClient, type Client } from "./client.ts";
+import { encodeAck } from "./codec/error.ts";
+import { frame, messagesOf, NLM_F, NLMSG } from "./codec/header.ts";
+import { encodeLink, getLink, RTM_LINK } from "./codec/link.ts";
+import { dumpLinks } from "./codec/dump.ts";
+import { decodeLink } from "./codec/link.ts";
+import { type Exchange, type ExchangeOutcome, type JobResult } from "./job.ts";
+import { openRemoval } from "./removal.ts";
+import { type SocketThread } from "./socket.ts";
+
+/** What a kernel says to one request: an error number, and messages before it. */
+type Said = { readonly errno: number; readonly text?: string; readonly messages?: readonly Uint8Array[] };
+
+/** Answers each request by `say`; remembers their types and in how many jobs they came. */
+function fakeThread(say: (type: number, payload: Uint8Array, nth: number) => Said): {
+  readonly thread: SocketThread;
+  readonly types: number[];
+  readonly jobs: () => number;
+} {
+  const types: number[] = [];
+  let jobs = 0;
+  const exchange = ({ bytes, tolerated }: Exchange): { outcome: ExchangeOutcome; refused: boolean } => {
+    const parts: Uint8Array[] = [];
+    let refused = false;
+    for (const { type, seq, flags, payload } of messagesOf(bytes)) {
+      const { errno, text, messages = [] } = say(type, payload, types.length);
+      types.push(type);
+      refused ||= errno !== 0 && !tolerated.includes(errno);
+      parts.push(...messages.map((message) => frame({ type: RTM_LINK.NEW, flags: 0, seq }, message)));
+      const isDump = (flags & NLM_F.DUMP) === NLM_F.DUMP;
+      const ack = encodeAck({ errno, request: { type, seq }, ...(text !== undefined && { message: text }) });
+      if (isDump && errno === 0) parts.push(frame({ type: NLMSG.DONE, flags: 0, seq }, new Uint8Array(4)));
+      else if (errno !== 0 || (flags & NLM_F.ACK) !== 0) parts.push(frame(ack, ack.payload));
+    }
+    return { outcome: { kind: "answered", bytes: Buffer.concat(parts) }, refused };
+  };
+  const run = (job: Parameters<SocketThread["run"]>[0]): Promise<JobResult> => {
+    jobs += 1;
+    if (job.kind !== "exchange") return Promise.resolve({ kind: "closed" });
+    let stopped = false;
+    const outcomes = job.exchanges.map((each): ExchangeOutcome => {
+      if (stopped) return { kind: "skipped" };
+      const { outcome, refused } = exchange(each);
+      stopped = refused;
+      return outcome;
+    });
+    return Promise.resolve({ kind: "exchanged", outcomes });
+  };
+  return { thread: { run, [Symbol.asyncDispose]: () => Promise.resolve() }, types, jobs: () => jobs };
+}
+
+function clientOf(thread: Partial<SocketThread>): Client {
+  return openClient({
+    run: () => Promise.resolve({ kind: "expired" }),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+    ...thread,
+  });
+}
+
+const fine: Said = { errno: 0 };
+const address = parseIpv4("10.0.1.20") ?? raise();
+const rule = (priority: number): Step => ({ op: "add-rule", priority, table: 7400 });
+const route: Step = { op: "add-route", where: "node", table: 7400, ifIndex: 3, to: address };
+const element: Step = { op: "map-pod", address, slot: 0 };
+
+function raise(): never {
+  throw new Error("unreachable");
+}
+
+describe("openClient()", () => {
+  it("gives each request its answer, with the kernel's words", async () => {
+    const link = encodeLink({ index: 7, name: "eth0" });
+    const { thread } = fakeThread((_type, _payload, nth) =>
+      nth === 1 ? { errno: 22, text: "Invalid index" } : { errno: 0, messages: [link] },
+    );
+    const requests = [1, 2, 3].map((index) => getLink({ index }));
+    const asked = await openClient(thread).ask([
+      { family: "route", requests, ack: "each" },
+      { family: "route", requests, ack: "each" },
+    ]);
+    const kinds = asked.ok ? asked.value.map((answers) => answers.map(({ kind }) => kind)) : [];
+    expect(kinds).toEqual([
+      ["done", "refused", "done"],
+      ["skipped", "skipped", "skipped"],
+    ]);
+    expect(asked.ok && asked.value[0]?.[1]).toEqual({
+      kind: "refused",
+      errno: "EINVAL",
+      extAck: "Invalid index",
+    });
+  });
+
+  it("reads a dump, and says what the kernel refused", async () => {
+    const links = [1, 2].map((index) => encodeLink({ index, name: `eth${index}` }));
+    const { thread } = fakeThread(() => ({ errno: 0, messages: links }));
+    const dumped = await openClient(thread).dump("links", dumpLinks(), decodeLink);
+    expect(dumped.ok && dumped.value.map(({ name }) => name)).toEqual(["eth1", "eth2"]);
+    const refused = await openClient(fakeThread(() => ({ errno: 1 })).thread).dump(
+      "links",
+      dumpLinks(),
+      decodeLink,
+    );
+    expect(refused).toEqual({ ok: false, fault: { kind: "kernel", op: "links", errno: "EPERM" } });
+  });
+
+  it("turns a thread that is busy, gone or cut off into a fault", async () => {
+    const faults: (Fault | undefined)[] = [];
+    const results: JobResult[] = [
+      { kind: "expired" },
+      { kind: "failed", failure: { call: "netlink thread", errno: 108 } },
+      {
+        kind: "exchanged",
+        outcomes: [{ kind: "failed", bytes: new Uint8Array(), failure: { call: "recv", errno: 11 } }],
+      },
+    ];
+    for (const result of results) {
+      const asked = await clientOf({ run: () => Promise.resolve(result) }).ask([
+        { family: "route", requests: [getLink({ index: 1 })], ack: "each" },
+      ]);
+      faults.push(asked.ok ? undefined : asked.fault);
+    }
+    expect(faults).toEqual([
+      { kind: "not-ready", reason: "netlink: the netlink thread is too busy" },
+      { kind: "kernel", op: "netlink: netlink thread", errno: "ESHUTDOWN" },
+      { kind: "kernel", op: "netlink: recv", errno: "EAGAIN" },
+    ]);
+  });
+});
+
+describe("applySteps()", () => {
+  it("undoes what was done, last first, whichever step is refused", async () => {
+    const steps = [rule(1), route, rule(2), element];
+    // RTM_NEWRULE 32, RTM_NEWROUTE 24 and their DEL after them; NFT_MSG_NEWSETELEM and _DEL in a batch of three.
+    const expected = [
+      [32, 24, 32, 33, 25],
+      [32, 24, 32, 33, 33],
+      [32, 24, 32, 25, 33],
+      [32, 24, 32, 16, 2572, 17, 33, 25, 33],
+    ];
+    for (const [at, types] of expected.entries()) {
+      // The kernel goes on past a refusal within a send; in the batch the element is the second message.
+      const failing = at === 3 ? 4 : at;
+      const fake = fakeThread((_type, _payload, nth) => (nth === failing ? { errno: 16 } : fine));
+      const applied = await applySteps(openClient(fake.thread), steps);
+      expect(applied).toMatchObject({
+        ok: false,
+        step: steps[at],
+        fault: { kind: "kernel", errno: "EBUSY" },
+      });
+      expect(fake.types, String(at)).toEqual(types);
+    }
+  });
+
+  it("takes one job where nothing fails, and what is there already for done", async () => {
+    const fake = fakeThread((type) => (type === 32 ? { errno: 17 } : fine));
+    expect(await applySteps(openClient(fake.thread), [rule(1), element, route])).toEqual({ ok: true });
+    expect([fake.jobs(), fake.types]).toEqual([1, [32, 16, 2572, 17, 24]]);
+  });
+
+  it("says so where undoing fails too, and goes on with it", async () => {
+    const fake = fakeThread((type, _payload, nth) => ({ errno: type === 33 ? 1 : nth === 2 ? 16 : 0 }));
+    const applied = await applySteps(openClient(fake.thread), [rule(1), route, rule(2)]);
+    expect(applied.ok ? "" : applied.fault).toEqual({
+      kind: "kernel",
+      op: "ip rule add priority 2 lookup 7400 (and undoing: ip rule delete priority 1 lookup 7400: EPERM)",
+      errno: "EBUSY",
+    });
+    expect(fake.types).toEqual([32, 24, 32, 25, 33]);
+  });
+
+  it("undoes all where the sockets failed and nobody knows what was done", async () => {
+    let jobs = 0;
+    const client = clientOf({
+      run: () => {
+        jobs += 1;
+        return Promise.resolve({ kind: "failed", failure: { call: "send", errno: 105 } });
+      },
+    });
+    expect(await applySteps(client, [rule(1), route])).toMatchObject({ ok: false, step: rule(1) });
+    expect(jobs).toBe(3);
+  });
+});
+
+describe("applyAll()", () => {
+  it("goes on past failures, and takes what is gone for done", async () => {
+    const fake = fakeThread((_type, _payload, nth) => ({ errno: [2, 1, 0][nth] ?? 0 }));
+    const steps: Step[] = [1, 2, 3].map((priority) => ({ op: "delete-rule", priority, table: 7400 }));
+    expect(await applyAll(openClient(fake.thread), steps)).toEqual({
+      ok: false,
+      fault: { kind: "kernel", op: "ip rule delete priority 2 lookup 7400", errno: "EPERM" },
+    });
+    expect(fake.types).toEqual([33, 33, 33]);
+  });
+});
+
+describe("openRemoval()", () => {
+  it("puts what comes during a deletion into the next one, in bulks that fit one send", async () => {
+    const link = encodeLink({ index: 7, group: 21_504 });
+    const fake = fakeThread((type) => ({ errno: 0, messages: type === RTM_LINK.GET ? [link] : [] }));
+    const removal = openRemoval(openClient(fake.thread));
+    const all = Array.from({ length: 250 }, (_, at) => removal.remove({ hostName: `tw${at}`, address }));
+    expect((await Promise.all(all)).filter(({ ok }) => !ok)).toEqual([]);
+    expect(removal.deletions()).toBe(3);
+  });
+
+  it("tells everybody of the bulk what was refused", async () => {
+    const fake = fakeThread((type) => ({ errno: type === RTM_LINK.GET ? 12 : 0 }));
+    const removal = openRemoval(openClient(fake.thread));
+    const both = await Promise.all([1, 2].map((at) => removal.remove({ hostName: `tw${at}`, address })));
+    const fault = { kind: "kernel", op: "ip link show tw1", errno: "ENOMEM" };
+    expect(both).toEqual([
+      { ok: false, fault },
+      { ok: false, fault },
+    ]);
+  });
+});
