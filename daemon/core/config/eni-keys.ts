@@ -55,7 +55,8 @@ const shape = {
     unit: "security groups",
   }),
   service_cidr: key(cidrText().optional(), {
-    meaning: "Addresses of the cluster's Services. IPv6 blocks are accepted and not used.",
+    meaning:
+      "Addresses of the cluster's Services. A pod's traffic passes the node's own network stack, where Services are resolved, so it is checked and nothing else follows from it.",
     absent: "none",
   }),
   max_pool_size: key(count(0, 10_000).default(5), {
@@ -105,7 +106,7 @@ const shape = {
     ours: true,
   }),
   ip_pool_sync_period: key(duration("5s", "24h").prefault("120s"), {
-    meaning: "How often the pool is compared with what the cloud has.",
+    meaning: "How long there must be too many idle addresses before some are given back to the cloud.",
   }),
   idle_ip_reclaim_after: key(duration("0s", "720h").optional(), {
     meaning: "Idle addresses below `max_pool_size` are given back after so long without an ADD or DEL.",

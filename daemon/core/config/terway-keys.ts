@@ -11,7 +11,7 @@ import { cidrList, count, networkName, oneOf, oneOfAnyCase, text } from "./kinds
 
 const shape = {
   cniVersion: key(oneOf(["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]).default("0.3.0"), {
-    meaning: "Version of the CNI specification that the runtime speaks.",
+    meaning: "Version of the CNI specification that runtime and plugin speak.",
   }),
   name: key(networkName().default("terway"), {
     meaning: "Name of the network. Part of the key of every attachment: do not change it while pods run.",
@@ -28,7 +28,7 @@ const shape = {
   }),
   host_stack_cidrs: key(cidrList().prefault([]), {
     meaning:
-      "Destinations that a pod reaches through the node's own network stack, such as a DNS cache on the node. With `veth` that is so for the node's own addresses anyway.",
+      "Destinations that a pod reaches through the node's own network stack, such as a DNS cache on the node. With `veth` that is so for all of them, so it is checked and nothing else follows from it.",
   }),
   [SOCKET_CONFIG_KEY]: key(text("the path of a unix socket").optional(), {
     meaning: "Where the plugin finds the agent.",
