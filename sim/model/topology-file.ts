@@ -92,7 +92,9 @@ function issueFaults(issue: z.core.$ZodIssue): readonly PathFault[] {
       return { path: [...path, key], message, atKey: true, ...(near ? { suggestion: nearest } : {}) };
     });
   }
-  return [{ path, message: issue.message.replace(/^Invalid input: /, "") }];
+  const message = issue.message.replace(/^Invalid input: /, "");
+  const missing = /^(expected .*), received undefined$/.exec(message)?.[1];
+  return [{ path, message: missing === undefined ? message : `this key is missing (${missing})` }];
 }
 
 /** The keys that the schema allows at `path`. */
