@@ -18,13 +18,12 @@ import { eniTable } from "../core/datapath/layout.ts";
 import { type EniLink } from "../core/kernel.ts";
 import { applyAll, applySteps } from "./apply.ts";
 import { answerFault, type Client } from "./client.ts";
-import { dumpRoutes } from "./codec/dump.ts";
 import { getLink, type Link } from "./codec/link.ts";
 import { IFF } from "./codec/link-base.ts";
-import { decodeRoute } from "./codec/route.ts";
 import { askGateway } from "./gateway.ts";
 import { runNft } from "./nft.ts";
 import { linkOf } from "./removal.ts";
+import { routesOf } from "./table.ts";
 import { type SocketThread } from "./socket.ts";
 
 export type EniPorts = {
@@ -77,10 +76,9 @@ async function findDevice(client: Client, { ifIndex, mac }: EniLink): Promise<Re
 
 /** See `Kernel.forgetEni`. */
 export async function forgetEni(ports: EniPorts, slot: number): Promise<Result<void>> {
-  const table = eniTable(slot);
-  const routes = await ports.client.dump(`ip route show table ${table}`, dumpRoutes({ table }), decodeRoute);
+  const routes = await routesOf(ports.client, eniTable(slot));
   if (!routes.ok) return routes;
-  const [route] = routes.value.filter((each) => each.table === table);
+  const [route] = routes.value;
   const gateway = route?.gateway === undefined ? undefined : parseIpv4(route.gateway);
   const device =
     route?.oif === undefined || gateway === undefined ? undefined : { ifIndex: route.oif, gateway };

@@ -130,6 +130,24 @@ describe("openKernel()", () => {
     expect(lab.pings(lab.nameOf(pod), FAR_ADDRESS)).toBe(true);
   });
 
+  it("takes nothing to be there already, and nothing to be left, for granted", async () => {
+    const before = lab.snapshot();
+    const pod = lab.newPod(0, 20);
+    expect(must(await kernel.podTraces())).toEqual([]);
+    for (let times = 1; times <= 2; times++) {
+      must(await kernel.forgetEni(0));
+      must(await kernel.cleanHost());
+    }
+    expect(lab.snapshot()).toBe(before);
+    const early = await kernel.attachPod(pod);
+    expect(early).toMatchObject({ ok: false, fault: { kind: "kernel", errno: "ENOENT" } });
+    expect(lab.snapshot()).toBe(before);
+    must(await kernel.detachPod(pod));
+    await prepare();
+    for (let times = 1; times <= 2; times++) must(await kernel.forgetEni(1));
+    expect(lab.snapshot()).not.toMatch(/lookup 7402|chain eni1/);
+  });
+
   it("takes the namespace that the process runs in for the node's", async () => {
     await prepare();
     const pod = lab.newPod(0, 20);

@@ -18,9 +18,9 @@ import { type PodInterfaces, type PodLink, type PodTrace } from "../core/kernel.
 import { parseIpv4 } from "../../proto/addr.ts";
 import { applyAll, applySteps } from "./apply.ts";
 import { type Client } from "./client.ts";
-import { dumpLinks, dumpRoutes } from "./codec/dump.ts";
+import { dumpLinks } from "./codec/dump.ts";
 import { decodeLink, getLink, type Link } from "./codec/link.ts";
-import { decodeRoute } from "./codec/route.ts";
+import { routesOf } from "./table.ts";
 import { openNetns } from "./netns.ts";
 import { isPodLink, linkOf } from "./removal.ts";
 
@@ -129,20 +129,16 @@ export async function podTraces(client: Client): Promise<Result<readonly PodTrac
 export async function podRoutes(
   client: Client,
 ): Promise<Result<readonly (PodTrace & { readonly ifIndex: number })[]>> {
-  const routes = await client.dump(
-    `ip route show table ${TABLE.pods}`,
-    dumpRoutes({ table: TABLE.pods, protocol: PROTOCOL }),
-    decodeRoute,
-  );
+  const routes = await routesOf(client, TABLE.pods);
   if (!routes.ok) return routes;
   const links = await client.dump("ip link show", dumpLinks({ kind: "veth" }), decodeLink);
   if (!links.ok) return links;
   const names = new Map(links.value.map(({ index, name }) => [index, name]));
   return ok(
-    routes.value.flatMap(({ dst, oif, table }) => {
+    routes.value.flatMap(({ dst, oif, protocol }) => {
       const address = dst?.bits === 32 ? parseIpv4(dst.ip) : undefined;
       const hostName = oif === undefined ? undefined : names.get(oif);
-      return address === undefined || oif === undefined || hostName === undefined || table !== TABLE.pods
+      return address === undefined || oif === undefined || hostName === undefined || protocol !== PROTOCOL
         ? []
         : [{ address, hostName, ifIndex: oif }];
     }),
