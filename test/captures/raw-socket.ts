@@ -7,6 +7,7 @@
 import { closeSync, openSync } from "node:fs";
 import koffi from "koffi";
 import { messagesOf, NLMSG, type RawMessage } from "../../daemon/netlink/codec/header.ts";
+import { NFNL_BATCH } from "../../daemon/netlink/codec/nft-element.ts";
 import { type AckPolicy, batch, nextSeq, type Request } from "../../daemon/netlink/codec/request.ts";
 
 /** NETLINK_*. */
@@ -52,8 +53,9 @@ export function openRawSocket(netns: string, protocol: number): RawSocket {
   let seq = 1;
   function collect(requests: readonly Request[], ack: AckPolicy): Uint8Array[] {
     const { bytes, seqs } = batch(requests, seq, ack);
-    // The two ends of an nftables batch are not answered by all kernels.
-    const last = seqs[requests.findLastIndex(({ type }) => type !== 0x11)] ?? seq;
+    // The end of an nftables batch is not answered by all kernels.
+    const ended = protocol === NETLINK.NETFILTER && requests.at(-1)?.type === NFNL_BATCH.END;
+    const last = seqs.at(ended ? -2 : -1) ?? seq;
     seq = nextSeq(seqs.at(-1) ?? seq);
     check(Number(send(fd, bytes, bytes.length, 0)), "send");
     const parts: Uint8Array[] = [];

@@ -43,6 +43,7 @@ type Fields = Readonly<Record<string, Field<unknown>>>;
 
 export type Schema<Table extends Fields> = {
   readonly fields: Table;
+  readonly inOrder: readonly (readonly [name: string, field: Field<unknown>])[];
   readonly byType: ReadonlyMap<number, readonly [name: string, field: Field<unknown>]>;
 };
 
@@ -57,20 +58,19 @@ export type ValuesOf<S> =
 
 /** Describes a set of attributes. The order of the table is the order of writing. */
 export function schema<const Table extends Fields>(fields: Table): Schema<Table> {
-  const byType = new Map(
-    Object.entries(fields).map(([name, field]) => [field.type & NLA_TYPE_MASK, [name, field]] as const),
-  );
-  return { fields, byType };
+  const inOrder = Object.entries(fields);
+  const byType = new Map(inOrder.map((entry) => [entry[1].type & NLA_TYPE_MASK, entry] as const));
+  return { fields, inOrder, byType };
 }
 
 /** Appends the attributes of `values`, then its `unknown`. Properties that are not in the schema are left alone. */
 export function writeFields<Table extends Fields>(
   writer: Writer,
-  { fields }: Schema<Table>,
+  { inOrder }: Schema<Table>,
   values: ValuesOf<Schema<Table>>,
 ): void {
   const given: Readonly<Record<string, unknown>> = values;
-  for (const [name, field] of Object.entries(fields)) {
+  for (const [name, field] of inOrder) {
     const value = given[name];
     if (value !== undefined) writeAttribute(writer, field.type, () => field.write(writer, value));
   }

@@ -7,7 +7,7 @@
 import { describe, expect, it } from "vitest";
 import { hex, hw, v4, v6 } from "../../../test/captures/literals.ts";
 import { readCapture } from "../../../test/captures/read-capture.ts";
-import { addAddress } from "./address.ts";
+import { addAddress, IFA_F } from "./address.ts";
 import { CONNTRACK, decodeConntrack, deleteConntrack } from "./conntrack.ts";
 import { NLM_F } from "./header.ts";
 import { hostPrefix } from "./ip.ts";
@@ -83,7 +83,10 @@ const REQUESTS: readonly (readonly [capture: string, request: Request])[] = [
   ["ip-link-set-group", setLink({ index: 10, group: 77 })],
   ["ip-link-set-master", setLink({ index: 12, master: 13 })],
   ["ip-link-delete-group", deleteLinkGroup(77)],
-  ["ip-address-add", addAddress({ index: 10, local: v4("10.0.0.1"), prefixLength: 32, flags: 0x200 })],
+  [
+    "ip-address-add",
+    addAddress({ index: 10, local: v4("10.0.0.1"), prefixLength: 32, flags: IFA_F.NOPREFIXROUTE }),
+  ],
   [
     "ip-route-add-link",
     addRoute({

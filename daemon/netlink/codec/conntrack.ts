@@ -57,8 +57,6 @@ const TUPLE = schema({
   zone: be16(3),
 });
 
-export type Tuple = ValuesOf<typeof TUPLE>;
-
 /** CTA_FILTER_*: CTA_FILTER_F_* of each tuple, in host order unlike all else. */
 const FILTER = schema({ origFlags: u32(1), replyFlags: u32(2) });
 /** CTA_FILTER_F_CTA_IP_SRC and _DST. */

@@ -66,6 +66,12 @@ describe("decodeAck()", () => {
     ["eaffffff", 0, "NLMSG_ERROR of 4 bytes, not 20", 0],
     [`16000000 ${REQUEST}`, 0, "error number 22 is positive", 0],
     [`eaffffff ${REQUEST}`, NLM_F.ACK_TLVS, "the request in NLMSG_ERROR is cut off", 20],
+    [
+      "eaffffff ffffffff 1000 0500 07000000 00000000",
+      NLM_F.ACK_TLVS,
+      "the request in NLMSG_ERROR is cut off",
+      20,
+    ],
   ])("refuses %s", (bytes, flags, reason, offset) => {
     expect(() => decodeAck({ type: ERROR, flags, seq: 7, payload: hex(bytes) })).toThrow(
       new DecodeError(reason, offset),

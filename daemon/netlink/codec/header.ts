@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { align4, DecodeError, spanOf, Writer } from "./wire.ts";
+import { align4, DecodeError, spanOf } from "./wire.ts";
 
 /** NLMSG_HDRLEN, bytes. */
 export const HEADER_BYTES = 16;
@@ -61,15 +61,16 @@ export function frame(
   header: Omit<Header, "port"> & { readonly port?: number },
   payload: Uint8Array,
 ): Uint8Array {
-  const writer = new Writer();
-  writer.u32(HEADER_BYTES + payload.length);
-  writer.u16(header.type);
-  writer.u16(header.flags);
-  writer.u32(header.seq);
-  writer.u32(header.port ?? 0);
-  writer.bytes(payload);
-  writer.pad();
-  return writer.take();
+  const length = HEADER_BYTES + payload.length;
+  const bytes = new Uint8Array(align4(length));
+  const { view } = spanOf(bytes);
+  view.setUint32(0, length, true);
+  view.setUint16(4, header.type, true);
+  view.setUint16(6, header.flags, true);
+  view.setUint32(8, header.seq, true);
+  view.setUint32(12, header.port ?? 0, true);
+  bytes.set(payload, HEADER_BYTES);
+  return bytes;
 }
 
 /**

@@ -9,7 +9,8 @@
 
 /** NLMSG_ALIGN and NLA_ALIGN: everything starts at a multiple of 4. */
 export function align4(length: number): number {
-  return (length + 3) & ~3;
+  // Lengths of 32 bits: `(length + 3) & ~3` would make the large ones negative.
+  return length + (-length & 3);
 }
 
 /** Bytes that are not what they claim to be. The only error that a decoder of this folder throws, whatever the bytes. */
@@ -50,12 +51,14 @@ export function copyOf(span: Span): Uint8Array {
   return new Uint8Array(span.view.buffer, span.view.byteOffset + span.start, span.end - span.start).slice();
 }
 
+const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const ENCODER = new TextEncoder();
+
 /** The text before the first NUL of `bytes`; `undefined` where it is not UTF-8. */
 export function textFromBytes(bytes: Uint8Array): string | undefined {
   const end = bytes.indexOf(0);
   try {
-    const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-    return decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
+    return DECODER.decode(end < 0 ? bytes : bytes.subarray(0, end));
   } catch {
     return undefined;
   }
@@ -64,7 +67,7 @@ export function textFromBytes(bytes: Uint8Array): string | undefined {
 /** UTF-8 without a NUL. One within the text is a bug, for the kernel would not see what follows it: RangeError. */
 export function bytesOfText(text: string): Uint8Array {
   if (text.includes("\0")) throw new RangeError(`netlink: NUL in ${JSON.stringify(text)}`);
-  return new TextEncoder().encode(text);
+  return ENCODER.encode(text);
 }
 
 const FIRST_CAPACITY_BYTES = 256;
