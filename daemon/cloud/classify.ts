@@ -85,7 +85,7 @@ function transportReason(error: unknown, code: string | undefined, context: Call
     return `HTTP ${context.status} with a body that is not an answer of the API`;
   }
   if (textOf(error, "name") === "RequestTimeoutError") return "no complete answer in time";
-  const text = clean(error instanceof Error ? error.message : String(error));
+  const text = clean(textOf(error, "message") ?? "an error without a message");
   return code === undefined || text.includes(code) ? text : `${text} (${code})`;
 }
 
@@ -146,7 +146,7 @@ function strip(message: string, code: string): string {
  */
 function clean(message: string): string {
   const text = message
-    .replace(/[A-Z]+ https?:\/\/\S+ failed\.$/, "")
+    .replace(/POST https?:\/\/\S+ failed\.$/, "")
     .replace(/\s*server (?:side )?string to sign.*$/is, "")
     .replace(/[\s\p{Cc}]+/gu, " ")
     .trim();

@@ -50,16 +50,13 @@ export const FAILURE_RULES: readonly FailureRule[] = [
       "the cloud has a fault of its own; the agent tries again. If it lasts, give the request id to the support",
   },
   {
-    // What is in the way may be an earlier attempt of this very call.
     code: /^Operation\.?Conflict$/,
     class: "again",
-    effect: "unknown",
     remedy: "another operation on {target} is under way; the agent tries again",
   },
   {
     code: /^(?:IdempotentProcessing|LastTokenProcessing)$/,
     class: "again",
-    effect: "unknown",
     remedy: "the first attempt of this call is still under way; the agent asks again",
   },
   {
