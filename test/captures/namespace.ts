@@ -11,6 +11,7 @@ import { decodeMessage, type RtMessage } from "../../daemon/netlink/codec/messag
 import { type AckPolicy, type Request } from "../../daemon/netlink/codec/request.ts";
 import { openRawSocket, type RawSocket } from "./raw-socket.ts";
 
+/** Made by `makeNamespace()`; `remove()` it also when a test fails. */
 export type Namespace = {
   /** Of its file. */
   readonly path: string;

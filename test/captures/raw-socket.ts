@@ -34,6 +34,7 @@ const setsockopt = libc.func(
 const send = libc.func("int64_t send(int fd, const void *bytes, uint64_t length, int flags)");
 const recv = libc.func("int64_t recv(int fd, _Out_ void *bytes, uint64_t length, int flags)");
 
+/** Made by `openRawSocket()`. All calls block, 5 s at most for each answer. */
 export type RawSocket = {
   /** Sends all at once and collects the answers until the last request is acknowledged or its dump has ended. */
   exchange(requests: readonly Request[], ack?: AckPolicy): readonly RawMessage[];

@@ -52,6 +52,7 @@ const ADDRESS_FIELDS = {
 const ADDRESS = schema(ADDRESS_FIELDS);
 const ON_WIRE = schema({ ...ADDRESS_FIELDS, flags: u32(IFA_FLAGS) });
 
+/** `struct ifaddrmsg`. */
 export type AddressHeader = {
   readonly family: number;
   /** Bits. */
@@ -63,6 +64,7 @@ export type AddressHeader = {
   readonly index: number;
 };
 
+/** An address of the kernel. */
 export type Address = AddressHeader & ValuesOf<typeof ADDRESS>;
 /** In a request: the family is that of `local` or `address` where it is not given. */
 export type AddressMessage = Partial<AddressHeader> & ValuesOf<typeof ADDRESS>;

@@ -41,6 +41,7 @@ export type Field<Value> = {
 
 type Fields = Readonly<Record<string, Field<unknown>>>;
 
+/** A table of attributes with its two indices. Made by `schema()`. */
 export type Schema<Table extends Fields> = {
   readonly fields: Table;
   readonly inOrder: readonly (readonly [name: string, field: Field<unknown>])[];
@@ -123,6 +124,7 @@ export function attributesOf(span: Span): { readonly type: number; readonly payl
   return attributes;
 }
 
+/** 8 bits. */
 export function u8(type: number): Field<number> {
   return {
     type,
@@ -131,6 +133,7 @@ export function u8(type: number): Field<number> {
   };
 }
 
+/** 16 bits, host order. */
 export function u16(type: number): Field<number> {
   return {
     type,
@@ -139,6 +142,7 @@ export function u16(type: number): Field<number> {
   };
 }
 
+/** 32 bits, host order. */
 export function u32(type: number): Field<number> {
   return {
     type,
@@ -147,6 +151,7 @@ export function u32(type: number): Field<number> {
   };
 }
 
+/** 32 bits with a sign, host order. */
 export function i32(type: number): Field<number> {
   return {
     type,
@@ -194,6 +199,7 @@ export function bareText(type: number): Field<string> {
   };
 }
 
+/** Bytes that this codec does not look into. */
 export function raw(type: number): Field<Uint8Array> {
   return { type, write: (writer, value) => writer.bytes(value), read: copyOf };
 }

@@ -22,6 +22,7 @@ const EXT_ACK = schema({
   missingNest: u32(6),
 });
 
+/** What the kernel says beside the error number. All of it may be missing. */
 export type ExtAck = ValuesOf<typeof EXT_ACK>;
 
 /** The kernel's answer to one request. */

@@ -41,6 +41,7 @@ export const NLM_F = {
   ACK_TLVS: 0x200,
 } as const;
 
+/** `struct nlmsghdr` without the length. */
 export type Header = {
   readonly type: number;
   /** NLM_F_*. */
@@ -51,6 +52,7 @@ export type Header = {
   readonly port: number;
 };
 
+/** A message that was received and not yet decoded. */
 export type RawMessage = Header & {
   /** A window of the received bytes, not a copy. All decoders copy what they keep. */
   readonly payload: Uint8Array;

@@ -47,6 +47,7 @@ const DEVCONF = schema({
   arpEvictNocarrier: i32(33),
 });
 
+/** Settings by name; in a request those to change, in a dump all that the kernel has. */
 export type InetConf = ValuesOf<typeof DEVCONF>;
 
 /** IFLA_INET_CONF: one attribute per setting in a request, a bare array of all settings in a dump. */

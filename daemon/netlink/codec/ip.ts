@@ -9,6 +9,7 @@ import { type Cidr, firstAddress, prefixLength } from "../../../proto/cidr.ts";
 
 /** Canonical text of RFC 5952 (lower case, longest run of zeros shortened, no dotted quad): `"fe80::1"`. */
 export type Ipv6 = Brand<"Ipv6">;
+/** Either; told apart by the colon. */
 export type IpAddress = Ipv4 | Ipv6;
 
 /** A network or, with all bits, a host. The kernel refuses routes whose host bits are set. */
@@ -17,6 +18,7 @@ export type IpPrefix = { readonly ip: IpAddress; readonly bits: number };
 /** AF_* of <linux/socket.h>. */
 export const AF = { UNSPEC: 0, INET: 2, BRIDGE: 7, INET6: 10 } as const;
 
+/** AF_INET or AF_INET6. */
 export function familyOf(ip: IpAddress): number {
   return isIpv6(ip) ? AF.INET6 : AF.INET;
 }

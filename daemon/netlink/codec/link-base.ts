@@ -27,6 +27,7 @@ export const IFF = {
   LOWER_UP: 0x10000,
 } as const;
 
+/** `struct ifinfomsg`. */
 export type LinkHeader = {
   /** AF_UNSPEC but in messages of bridge ports, which are AF_BRIDGE. */
   readonly family: number;
@@ -85,11 +86,13 @@ export const BASE_FIELDS = {
   parentDevBusName: text(57),
 } as const;
 
+/** What the peer of a veth may have: all but a kind, so that nests end. */
 export const PEER = schema(BASE_FIELDS);
 
 /** The other end of a veth. `flags` has to be 0 at birth: the kernel answers ENOTCONN to a peer that is up. */
 export type PeerLink = Partial<LinkHeader> & ValuesOf<typeof PEER>;
 
+/** What is not given is 0. */
 export function writeLinkHeader(writer: Writer, header: Partial<LinkHeader>): void {
   writer.u8(header.family ?? 0);
   writer.zeros(1);
@@ -99,6 +102,7 @@ export function writeLinkHeader(writer: Writer, header: Partial<LinkHeader>): vo
   writer.u32(header.change ?? 0);
 }
 
+/** DecodeError where `span` is shorter than the header. `rest`: the attributes. */
 export function readLinkHeader(span: Span): { readonly header: LinkHeader; readonly rest: Span } {
   const rest = skipHeader(span, HEADER_BYTES, "ifinfomsg");
   const { view, start } = span;
@@ -112,6 +116,7 @@ export function readLinkHeader(span: Span): { readonly header: LinkHeader; reado
   return { header, rest };
 }
 
+/** A whole link message without a kind. */
 export function readPeer(span: Span): LinkHeader & ValuesOf<typeof PEER> {
   const { header, rest } = readLinkHeader(span);
   return { ...header, ...readFields(rest, PEER) };

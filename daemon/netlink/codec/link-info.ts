@@ -114,6 +114,7 @@ type Known = {
 /** A kind without a schema. No `name`: a device that has no kind but is a port of something (`portKind`). */
 type Raw = { readonly kind: "raw"; readonly name?: string; readonly data?: Uint8Array };
 
+/** The kind of a device and its options, and what it is a port of. */
 export type LinkInfo = (Known | Raw) & {
   /** IFLA_INFO_SLAVE_KIND: what it is a port of (`"bridge"`, `"bond"`, `"vrf"`). */
   readonly portKind?: string;

@@ -67,6 +67,7 @@ const NEIGHBOUR = schema({
   flagsExt: u32(15),
 });
 
+/** `struct ndmsg`. */
 export type NeighbourHeader = {
   /** AF_INET, AF_INET6, or AF_BRIDGE for FDB entries. */
   readonly family: number;
@@ -79,6 +80,7 @@ export type NeighbourHeader = {
   readonly type: number;
 };
 
+/** A neighbour or a forwarding entry of the kernel. */
 export type Neighbour = NeighbourHeader & ValuesOf<typeof NEIGHBOUR>;
 /** In a request: the family is that of `dst` where it is not given. FDB entries have to say AF_BRIDGE. */
 export type NeighbourMessage = Partial<NeighbourHeader> & ValuesOf<typeof NEIGHBOUR>;

@@ -17,6 +17,7 @@ export const NFNL_SUBSYS = { CTNETLINK: 1, NFTABLES: 10 } as const;
 
 const HEADER_BYTES = 4;
 
+/** `struct nfgenmsg`. */
 export type NfHeader = {
   readonly family: number;
   readonly version: number;
@@ -29,12 +30,14 @@ export function nfType(subsystem: number, command: number): number {
   return (subsystem << 8) | command;
 }
 
+/** What is not given is 0. */
 export function writeNfHeader(writer: Writer, header: Partial<NfHeader> & { readonly family: number }): void {
   writer.u8(header.family);
   writer.u8(header.version ?? 0);
   writer.be16(header.resource ?? 0);
 }
 
+/** DecodeError where `span` is shorter than the header. `rest`: the attributes. */
 export function readNfHeader(span: Span): { readonly header: NfHeader; readonly rest: Span } {
   const rest = skipHeader(span, HEADER_BYTES, "nfgenmsg");
   const header = {

@@ -50,10 +50,12 @@ const VERDICTS = {
   return: 0xfffffffb,
 } as const satisfies Record<string, number>;
 
+/** What a verdict map leads to: NF_* and NFT_*. */
 export type NftVerdict =
   | { readonly kind: "verdict"; readonly verdict: "drop" | "accept" | "continue" | "return" }
   | { readonly kind: "verdict"; readonly verdict: "jump" | "goto"; readonly chain: string };
 
+/** One element of a set or a map. */
 export type SetElement = {
   /** One part, or several for a concatenated key. Empty: the catch-all element (with its flag). */
   readonly key: readonly NftValue[];
@@ -67,6 +69,7 @@ export type SetElement = {
   readonly unknown?: readonly UnknownAttribute[];
 };
 
+/** Which set. */
 export type SetTarget = {
   /** NFPROTO_* of the table. */
   readonly family: number;

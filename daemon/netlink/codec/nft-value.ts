@@ -10,6 +10,7 @@ import { type Mac, macBytes, macFromBytes } from "../../../proto/addr.ts";
 import { type IpAddress, ipBytes, ipFromBytes } from "./ip.ts";
 import { align4, bytesOfText, DecodeError, textFromBytes, Writer } from "./wire.ts";
 
+/** One part of a key, or the data of a map. Named as in nft(8). */
 export type NftValue =
   /** `ipv4_addr` and `ipv6_addr`. */
   | { readonly kind: "ip"; readonly ip: IpAddress }

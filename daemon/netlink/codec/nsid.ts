@@ -27,6 +27,7 @@ const NSID = schema({
   currentNsid: i32(5),
 });
 
+/** A namespace and its id; in a request one of `fd` and `pid` tells the namespace. */
 export type Nsid = ValuesOf<typeof NSID>;
 
 /** The payload of an RTM_*NSID. */

@@ -28,11 +28,13 @@ export const MAKE = {
   change: NLM_F.REQUEST,
 } as const satisfies Record<string, number>;
 
+/** See `MAKE`. */
 export type Make = keyof typeof MAKE;
 
 /** Which requests are to be answered on success. `as-is` leaves the flags alone. */
 export type AckPolicy = "each" | "last" | "as-is";
 
+/** Requests lined up for the socket. */
 export type Batch = {
   /** For one `send()`. */
   readonly bytes: Uint8Array;

@@ -117,6 +117,7 @@ const ROUTE_FIELDS = {
 const ROUTE = schema(ROUTE_FIELDS);
 const ON_WIRE = schema({ ...ROUTE_FIELDS, dst: raw(1), src: raw(2), table: u32(15) });
 
+/** `struct rtmsg`, with the table of RTA_TABLE where there is one. */
 export type RouteHeader = {
   readonly family: number;
   readonly tos: number;
@@ -138,6 +139,7 @@ type RouteEnds = {
   readonly src?: IpPrefix;
 };
 
+/** A route of the kernel. */
 export type Route = RouteHeader & RouteEnds & ValuesOf<typeof ROUTE>;
 /** In a request: the family is that of the first address where it is not given; what else is not given is 0. */
 export type RouteMessage = Partial<RouteHeader> & RouteEnds & ValuesOf<typeof ROUTE>;

@@ -62,6 +62,7 @@ const RULE_FIELDS = {
 const RULE = schema(RULE_FIELDS);
 const ON_WIRE = schema({ ...RULE_FIELDS, dst: raw(1), src: raw(2), table: u32(15) });
 
+/** `struct fib_rule_hdr`, with the table of FRA_TABLE where there is one. */
 export type RuleHeader = {
   readonly family: number;
   readonly tos: number;
@@ -75,6 +76,7 @@ export type RuleHeader = {
 
 type RuleEnds = { readonly dst?: IpPrefix; readonly src?: IpPrefix };
 
+/** A rule of the kernel. */
 export type Rule = RuleHeader & RuleEnds & ValuesOf<typeof RULE>;
 /** In a request: the family is that of `src` or `dst`, or IPv4, where it is not given. */
 export type RuleMessage = Partial<RuleHeader> & RuleEnds & ValuesOf<typeof RULE>;
