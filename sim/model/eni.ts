@@ -35,13 +35,49 @@ export type NewEni = Pick<
 
 /** Makes an ENI that is Available. The caller has checked that the addresses can be had. */
 export function createEni(world: World, wanted: NewEni): Eni {
+  const eni = newRecord(world, wanted);
+  world.enis.set(eni.id, eni);
+  publish(world, eni.id);
+  return eni;
+}
+
+/** The primary ENI of an instance: there from the start, for everybody to see. */
+export function createPrimaryEni(world: World, instance: InstanceSpec, vSwitch: VSwitchSpec): void {
+  const record = newRecord(world, {
+    vSwitch,
+    type: "Primary",
+    serviceManaged: false,
+    name: "",
+    description: "",
+    securityGroups: instance.securityGroups,
+    tags: [],
+    sourceDestCheck: false,
+    deleteOnRelease: true,
+    resourceGroupId: "",
+    primary: instance.address,
+    secondaryCount: 0,
+  });
+  const eni: Eni = {
+    ...record,
+    status: "InUse",
+    instance: instance.id,
+    link: true,
+    ownerlessSinceMs: undefined,
+  };
+  world.enis.set(eni.id, eni);
+  world.described.set(eni.id, eni);
+  world.metadata.set(eni.id, eni);
+  showFabric(world, eni.id);
+}
+
+function newRecord(world: World, wanted: NewEni): Eni {
   const id = eniId(`eni-${world.random.text(20, LOWER_ALNUM)}`);
   const pool = poolOf(world, wanted.vSwitch.id);
   if (wanted.primary !== undefined) takeExactly(pool, wanted.primary, id);
   const [primary = wanted.primary] = wanted.primary === undefined ? take(pool, 1, id) : [];
   if (primary === undefined) throw new Error("an ENI without primary address");
   const { vSwitch, primary: _, secondaryCount, ...facts } = wanted;
-  const eni: Eni = {
+  return {
     ...facts,
     id,
     sequence: world.counters.eni++,
@@ -56,31 +92,6 @@ export function createEni(world: World, wanted: NewEni): Eni {
     transition: 0,
     ownerlessSinceMs: world.nowMs,
   };
-  world.enis.set(id, eni);
-  publish(world, id);
-  return eni;
-}
-
-/** The primary ENI of an instance: there from the start, for everybody to see. */
-export function createPrimaryEni(world: World, instance: InstanceSpec, vSwitch: VSwitchSpec): void {
-  const { id } = createEni(world, {
-    vSwitch,
-    type: "Primary",
-    serviceManaged: false,
-    name: "",
-    description: "",
-    securityGroups: instance.securityGroups,
-    tags: [],
-    sourceDestCheck: false,
-    deleteOnRelease: true,
-    resourceGroupId: "",
-    primary: instance.address,
-    secondaryCount: 0,
-  });
-  changeEni(world, id, { status: "InUse", instance: instance.id, link: true });
-  showDescribed(world, id);
-  showMetadata(world, id);
-  showFabric(world, id);
 }
 
 /** Changes an ENI that exists, and lets the change be seen after the usual lags. */
@@ -152,32 +163,53 @@ export function enisOf(world: World, instance: InstanceId): readonly Eni[] {
   return [...world.enis.values()].filter((eni) => eni.instance === instance);
 }
 
-/** Shows again what the metadata service has missed for the instances where it is not stale any more. */
+/** Shows what the metadata service has missed, for the instances where it is not stale any more. */
 export function catchUpMetadata(world: World): void {
   const missed = [...world.metadataMissed];
   world.metadataMissed.clear();
-  for (const id of missed) showMetadata(world, id);
+  for (const [id, eni] of missed) showMetadata(world, id, eni);
 }
 
+/**
+ * Lets the ENI as it is now be seen later. Each view goes through the states in order, none before its time, however
+ * soon others follow. The data plane alone is always made as the ENI is at that moment.
+ */
 function publish(world: World, id: EniId, metadataLag: LatencyName = "metadata"): void {
-  const instance = world.enis.get(id)?.instance ?? world.metadata.get(id)?.instance;
+  const eni = world.enis.get(id);
+  const instance = eni?.instance ?? world.metadata.get(id)?.instance;
   const metadataMs = drawDelay(world, metadataLag) + metadataLagMs(world.faults, instance);
-  after(world, drawDelay(world, "visibility"), () => showDescribed(world, id));
-  after(world, metadataMs, () => showMetadata(world, id));
+  inOrder(world, world.shownAt.described, id, drawDelay(world, "visibility"), () =>
+    showDescribed(world, id, eni),
+  );
+  inOrder(world, world.shownAt.metadata, id, metadataMs, () => showMetadata(world, id, eni));
   after(world, drawDelay(world, "dataPlane"), () => showFabric(world, id));
 }
 
-function showDescribed(world: World, id: EniId): void {
-  const eni = world.enis.get(id);
+/** Runs `show` after `delayMs`, but not before what was to be shown of this ENI earlier. */
+function inOrder(
+  world: World,
+  shownAt: Map<EniId, number>,
+  id: EniId,
+  delayMs: number,
+  show: () => void,
+): void {
+  const dueMs = Math.max(world.nowMs + delayMs, shownAt.get(id) ?? 0);
+  shownAt.set(id, dueMs);
+  world.agenda.at(dueMs, () => {
+    if (shownAt.get(id) === dueMs && !world.enis.has(id)) shownAt.delete(id);
+    show();
+  });
+}
+
+function showDescribed(world: World, id: EniId, eni: Eni | undefined): void {
   if (eni === undefined) world.described.delete(id);
   else world.described.set(id, eni);
 }
 
-function showMetadata(world: World, id: EniId): void {
-  const eni = world.enis.get(id);
+function showMetadata(world: World, id: EniId, eni: Eni | undefined): void {
   const instance = eni?.instance ?? world.metadata.get(id)?.instance;
   if (isMetadataStale(world.faults, instance)) {
-    world.metadataMissed.add(id);
+    world.metadataMissed.set(id, eni);
   } else if (eni?.instance === undefined) {
     world.metadata.delete(id);
   } else {

@@ -5,7 +5,7 @@
  */
 import { intToIpv4, type Ipv4 } from "../../proto/addr.ts";
 import { prefixLength, vSwitchGateway } from "../../proto/cidr.ts";
-import { instanceId, type InstanceId } from "../../proto/ids.ts";
+import { type InstanceId } from "../../proto/ids.ts";
 import { noteCall } from "./calls.ts";
 import { takeMetadataError } from "./faults.ts";
 import { isoSeconds } from "./iso-time.ts";
@@ -168,11 +168,4 @@ function roleItem(world: World, name: string, wallMs: number): string | undefine
     LastUpdated: isoSeconds(wallMs),
     Code: "Success",
   });
-}
-
-/** The instance with this id or name, for operators. */
-export function instanceNamed(world: World, name: string): InstanceId | undefined {
-  return world.topology.instances.find(
-    (instance) => instance.name === name || instance.id === instanceId(name),
-  )?.id;
 }

@@ -163,6 +163,5 @@ type DeepReadonly<Value> = Value extends string | number | boolean | undefined
 export type Topology = DeepReadonly<z.infer<typeof topologySchema>>;
 export type VSwitchSpec = Topology["vSwitches"][number];
 export type InstanceSpec = Topology["instances"][number];
-export type CredentialSpec = Topology["credentials"][number];
 /** The file as it is written, without defaults. */
 export type TopologyFile = z.input<typeof topologySchema>;

@@ -98,8 +98,10 @@ export type World = {
   readonly described: Map<EniId, Eni>;
   /** What the metadata service shows; the instance is the record's. */
   readonly metadata: Map<EniId, Eni>;
-  /** ENIs whose change the metadata service has missed while it was stale. */
-  readonly metadataMissed: Set<EniId>;
+  /** What the metadata service has missed while it was stale; `undefined` for an ENI that is gone. */
+  readonly metadataMissed: Map<EniId, Eni | undefined>;
+  /** When the newest state of an ENI that is on its way to a view arrives there. */
+  readonly shownAt: { readonly described: Map<EniId, number>; readonly metadata: Map<EniId, number> };
   /** What the data plane was told. */
   readonly fabric: Map<EniId, FabricCopy>;
   /** ENIs with an address change under way, and the call that makes it. */

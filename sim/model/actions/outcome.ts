@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type EniId } from "../../../proto/ids.ts";
+import { type EniId, eniId } from "../../../proto/ids.ts";
 import { type ApiError, apiError, type ErrorCode } from "../api-error.ts";
 import { type Parameters } from "../parameters.ts";
 import { type JsonObject } from "../json-object.ts";
@@ -38,5 +38,5 @@ export function refuseWith(code: ErrorCode, about?: string, status?: number): Ou
 
 /** An ENI by its name, as the API gives it. */
 export function eniNamed(world: World, id: string): Eni | undefined {
-  return [...world.enis.values()].find((eni) => eni.id === id);
+  return world.enis.get(eniId(id));
 }
