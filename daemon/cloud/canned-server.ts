@@ -4,7 +4,7 @@
  * @module
  */
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
-import { createServer as createTcpServer, type Server as TcpServer } from "node:net";
+import { createServer as createTcpServer, type Server as TcpServer, type Socket } from "node:net";
 import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../proto/addr.ts";
 import { eniId, instanceId, securityGroupId, vSwitchId } from "../../proto/ids.ts";
 import { ok } from "../../proto/result.ts";
@@ -156,6 +156,28 @@ function mac(text: string): Mac {
   const address = parseMac(text);
   if (address === undefined) throw new Error(text);
   return address;
+}
+
+/** Takes connections and never says a word. */
+export async function openMute(): Promise<
+  AsyncDisposable & { readonly port: number; readonly connections: () => number }
+> {
+  const sockets = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.resume();
+    socket.once("close", () => sockets.delete(socket));
+  });
+  const port = await listening(server);
+  return {
+    port,
+    connections: () => sockets.size,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((closed) => server.close(closed));
+    },
+  };
 }
 
 /** A port of the loopback interface on which nobody listens. */

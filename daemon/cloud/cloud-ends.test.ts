@@ -2,7 +2,17 @@ import { describe, expect, it } from "vitest";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type AccessKey } from "./call.ts";
 import { openCloud } from "./cloud.ts";
-import { answer, ENI, type Handler, KEY, NODE, openCanned, refuse, unusedPort } from "./canned-server.ts";
+import {
+  answer,
+  ENI,
+  type Handler,
+  KEY,
+  NODE,
+  openCanned,
+  openMute,
+  refuse,
+  unusedPort,
+} from "./canned-server.ts";
 
 describe("openCloud()", () => {
   it.each<[string, Handler, string]>([
@@ -67,6 +77,15 @@ describe("openCloud()", () => {
     const { cloud } = canned;
     expect(await cloud.attachEni(ENI, NODE, "pod")).toMatchObject({ fault: { effect: "none" } });
     expect(other.seen).toEqual([]);
+  });
+
+  it("knows that nothing happened where the TLS handshake hangs", async () => {
+    await using mute = await openMute();
+    await using canned = await openCanned({ ecsEndpoint: `https://127.0.0.1:${mute.port}`, timeoutMs: 200 });
+    expect(await canned.cloud.attachEni(ENI, NODE, "pod")).toMatchObject({
+      fault: { class: "again", effect: "none", fault: { reason: "no connection within 200 ms" } },
+    });
+    await expect.poll(mute.connections).toBe(0);
   });
 
   it("gives each call a connection of its own", async () => {
