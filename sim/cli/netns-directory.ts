@@ -36,7 +36,8 @@ export async function restoreNetnsDirectory(run: Run): Promise<void> {
   const { directory, mount } = made.parse(JSON.parse(note));
   const inUse = (await readdir(NETNS_DIRECTORY).catch(() => [])).length > 0;
   if (mount && !inUse && (await isMounted())) {
-    const ran = await run(["umount", NETNS_DIRECTORY], "");
+    // Without -n, umount(8) makes /run/mount where it is missing.
+    const ran = await run(["umount", "-n", NETNS_DIRECTORY], "");
     if (ran.status !== 0) throw new Error(`umount ${NETNS_DIRECTORY}: ${ran.stderr.trim()}`);
   }
   if (directory && !inUse) await rmdir(NETNS_DIRECTORY).catch(() => undefined);
