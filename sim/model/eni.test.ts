@@ -46,6 +46,21 @@ describe("the life of an ENI", () => {
     expect(vSwitch(cloud, "vsw-pods-h2")).toMatchObject({ used: 0, held: 0 });
   });
 
+  it("begins anew where Detach is repeated", () => {
+    const cloud = cloudOf({
+      latencies: { detach: { minMs: 0, maxMs: 0 }, detachDone: { minMs: 2000, maxMs: 2000 } },
+    });
+    const eni = attached(cloud);
+    const target = { ...NODE_1, NetworkInterfaceId: eni };
+    cloud.call("DetachNetworkInterface", target);
+    cloud.pass(1000);
+    cloud.call("DetachNetworkInterface", target);
+    cloud.pass(1999);
+    expect(statusOf(cloud, eni)).toBe("Detaching");
+    cloud.pass(1);
+    expect(statusOf(cloud, eni)).toBe("Available");
+  });
+
   it("shows device, InUse and metadata in any order", () => {
     const orders = new Set<string>();
     for (let seed = 0; seed < 60; seed++) {

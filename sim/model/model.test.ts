@@ -115,6 +115,17 @@ describe("ClientToken", () => {
     expect(first()?.code).toBe("");
   });
 
+  it("is forgotten where the call fails at its end, because others were faster", () => {
+    const cloud = cloudOf();
+    const all = { VSwitchId: "vsw-pods-h1", SecondaryPrivateIpAddressCount: "11" };
+    const slow = cloud.model.addFault({ kind: "delay", delayMs: 2000, skip: 0, times: 1 });
+    const late = cloud.begin("CreateNetworkInterface", { ...all, SecurityGroupId: "sg-pods", ...token });
+    expect([slow, create(cloud, all).code]).toEqual(["fault-1", ""]);
+    cloud.pass(3000);
+    expect(late()?.status).toBeGreaterThanOrEqual(400);
+    expect(create(cloud, { ...token, Description: "other" }).code).toBe("");
+  });
+
   it("is forgotten where the call fails", () => {
     const cloud = cloudOf();
     const id = cloud.model.topology.vSwitches[1]?.id;
