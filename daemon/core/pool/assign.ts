@@ -70,7 +70,9 @@ export function onAssignFailed(draft: Draft, slot: number, id: EniId, failure: C
       return;
     case "address-quota":
       endAssign(draft, eni);
-      // Either the ENI has addresses that we do not know, or our limit is too high. A fresh view tells.
+      // Either the ENI has addresses that we do not know (a former run asked for them), or our limit is too high. A view
+      // that is surely newer than whatever was asked before tells.
+      eni.changedAtMs = draft.nowMs;
       eni.refusedCount = assigning.count;
       lookIn(draft, eni, lagOf(draft, eni));
       return;
@@ -127,7 +129,7 @@ export function placeAddress(draft: Draft, eni: DraftEni, address: Ipv4): void {
   if (eni.addresses.has(address)) return;
   const { unplaced } = draft.pool;
   const known = unplaced.get(address);
-  eni.addresses.set(address, known ?? { kind: "idle" });
+  eni.addresses.set(address, known?.state ?? { kind: "idle" });
   if (known !== undefined)
     draft.pool.unplaced = new Map([...unplaced].filter(([other]) => other !== address));
 }
@@ -189,6 +191,7 @@ export function onUnassignFailed(draft: Draft, slot: number, id: EniId, failure:
       // Refused for good: the addresses are still ours, so pods may have them.
       for (const address of unassigningOf(eni)) eni.addresses.set(address, { kind: "idle" });
       delete eni.unassigning;
+      persist(draft, eni);
       return;
     default:
       return failure.class satisfies never;

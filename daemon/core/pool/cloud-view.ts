@@ -6,6 +6,7 @@
  */
 import { type Fault } from "../../../proto/fault.ts";
 import { type EniView } from "../cloud.ts";
+import { lagOf } from "./assign.ts";
 import { lookPauseMs } from "./back-off.ts";
 import { type Draft, draw, isBusy, type KnownEni, lookIn, moveTo, note, persist } from "./draft.ts";
 import { giveUpLink, onAttachUndone, sendAttach, startLink } from "./eni-create.ts";
@@ -84,8 +85,11 @@ export function onMissing(draft: Draft, eni: KnownEni): void {
       startDelete(draft, eni);
       return;
     case "deleting":
-      if (state.call === undefined) onEniGone(draft, eni);
-      else delete eni.look;
+      delete eni.look;
+      if (state.call !== undefined) return;
+      // An ENI that is new and whose deletion is not sure may only not be visible yet.
+      if (state.unsure && lagOf(draft, eni) > 0) lookIn(draft, eni, lagOf(draft, eni));
+      else onEniGone(draft, eni);
       return;
     default:
       return state satisfies never;

@@ -61,6 +61,12 @@ export function isKnown(eni: DraftEni): eni is KnownEni {
   return eni.facts !== undefined;
 }
 
+export function freeSlot(pool: Pick<Pool, "enis">): number {
+  let slot = 0;
+  while (pool.enis.has(slot)) slot += 1;
+  return slot;
+}
+
 export function putEni(draft: Draft, eni: DraftEni): DraftEni {
   draft.pool.enis.set(eni.slot, eni);
   draft.touched.set(eni.slot, eni);

@@ -187,6 +187,8 @@ export function onAttachFailed(draft: Draft, slot: number, id: EniId, failure: C
       }
       break;
     case "eni-quota":
+      // Not under way any more: it does not count itself.
+      eni.state = { ...state, call: { tries: state.call.tries, retryAtMs: draft.nowMs } };
       inhibitForQuota(draft, failure);
       break;
     case "address-quota":
@@ -279,8 +281,15 @@ export function onAttachUndone(draft: Draft, eni: KnownEni): void {
 function inhibitForQuota(draft: Draft, failure: CloudFailure): void {
   const { pool } = draft;
   inhibit(draft, failure.fault, Math.max(CONFIGURATION_RETRY_MS, failure.retryAfterMs ?? 0));
-  pool.countEnis = true;
+  const ours = [...pool.enis.values()].filter(({ state }) => mayCount(state));
+  pool.refusedAtEnis = pool.foreign + ours.length;
   pool.survey = { atMs: draft.nowMs, tries: 0 };
+}
+
+/** True where the cloud may count the ENI as attached: attach calls cross each other, and a detach takes its time. */
+function mayCount(state: EniState): boolean {
+  if (state.kind === "attaching") return state.call.retryAtMs === undefined;
+  return state.kind === "linking" || state.kind === "ready" || state.kind === "detaching";
 }
 
 /** The account's limits are lifted by people or by other nodes: the pauses grow. */

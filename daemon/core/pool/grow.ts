@@ -11,6 +11,7 @@ import {
   type DraftEni,
   dropEni,
   edit,
+  freeSlot,
   growthPriority,
   isKnown,
   type KnownEni,
@@ -170,10 +171,8 @@ function startAssign(draft: Draft, eni: KnownEni, count: number): void {
 }
 
 function startCreate(draft: Draft, vSwitch: VSwitchId, count: number): void {
-  const { settings, enis } = draft.pool;
-  let slot = 0;
-  while (enis.has(slot)) slot += 1;
-  const { securityGroups, eniTags, ownTags, resourceGroup } = settings;
+  const slot = freeSlot(draft.pool);
+  const { securityGroups, eniTags, ownTags, resourceGroup } = draft.pool.settings;
   const eni = putEni(draft, {
     slot,
     vSwitch,

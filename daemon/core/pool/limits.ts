@@ -28,6 +28,7 @@ export function setLimits(draft: Draft, change: Partial<Limits>): void {
   if (limits.enisMax === pool.limits.enisMax && limits.addressesPerEni === pool.limits.addressesPerEni)
     return;
   pool.limits = limits;
+  pool.learnt = { ...pool.learnt, ...change };
   draft.effects.push({ kind: "persist-limits" });
   note(
     draft,

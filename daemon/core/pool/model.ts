@@ -156,7 +156,7 @@ export type PoolSettings = {
   readonly adoptTags?: Readonly<Record<string, string>>;
 };
 
-/** What the instance type allows; learnt values only ever lower it. */
+/** What the instance type allows. */
 export type Limits = {
   /** Secondary ENIs of the instance, those included that are not ours. */
   readonly enisMax: number;
@@ -167,9 +167,14 @@ export type Limits = {
 /** Why no new ENI is made before `untilMs`; kept until one was made, so that the pauses grow. */
 export type Inhibition = { readonly untilMs: number; readonly tries: number; readonly fault: Fault };
 
+/** `slot`: where the ENI was, if a pod has the address; its routing table follows from it. */
+export type Unplaced = { readonly state: AddressState; readonly slot?: number };
+
 export type Pool = {
   readonly settings: PoolSettings;
   readonly limits: Limits;
+  /** The part of `limits` that refusals of the cloud taught: what is worth keeping. */
+  readonly learnt: Partial<Limits>;
   /** In configured order. */
   readonly vSwitches: readonly VSwitchState[];
   /** A DescribeVSwitches is under way since then. */
@@ -180,7 +185,7 @@ export type Pool = {
   /** Secondary ENIs of the instance that are not ours, in the last view. */
   readonly foreign: number;
   /** Addresses that the store knows and whose ENI is not known (yet). */
-  readonly unplaced: ReadonlyMap<Ipv4, AddressState>;
+  readonly unplaced: ReadonlyMap<Ipv4, Unplaced>;
   readonly waiting: readonly Waiter[];
   /** False until the cloud's view was seen once: before that nothing is created or given back. */
   readonly cloudSeen: boolean;
@@ -188,8 +193,8 @@ export type Pool = {
   readonly describing?: { readonly sinceMs: number };
   /** When everything attached to the instance is listed next; `fault`: why the last time failed. */
   readonly survey: Look & { readonly fault?: CloudFailure };
-  /** The instance refused one more ENI: the next survey tells how many it has. */
-  readonly countEnis?: true;
+  /** The instance refused one more ENI when it had so many, as far as we knew: the next survey counts them. */
+  readonly refusedAtEnis?: number;
   /** Growth waits until `atMs` for more pods, so that one call serves them all. */
   readonly gathering?: { readonly sinceMs: number; readonly atMs: number };
   /** No new ENI before this time, and why. */
@@ -251,10 +256,11 @@ export type PoolEffect =
   /** Write the ENI's record (`eniRecord()` of the new pool) durably, or remove it, before anything that follows. */
   | { readonly kind: "persist-eni"; readonly slot: number }
   | { readonly kind: "forget-eni"; readonly slot: number }
+  /** `learnt` of the new pool. */
+  | { readonly kind: "persist-limits" }
   /** Write or remove the cooldown of an address. */
   | { readonly kind: "persist-cooldown"; readonly address: Ipv4; readonly untilMs: number }
   | { readonly kind: "forget-cooldown"; readonly address: Ipv4 }
-  | { readonly kind: "persist-limits" }
   /** The attachment has this address now. */
   | { readonly kind: "grant"; readonly attachment: Attachment; readonly address: Ipv4; readonly slot: number }
   | { readonly kind: "refuse"; readonly attachment: Attachment; readonly fault: Fault }

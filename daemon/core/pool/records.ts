@@ -24,6 +24,8 @@ export type EniRecord = {
       readonly kind: "attaching" | "ready" | "detaching" | "deleting";
       readonly facts: EniFacts;
       readonly addresses: readonly Ipv4[];
+      /** Those of `addresses` that the cloud was asked to take back. */
+      readonly unassigning: readonly Ipv4[];
     }
 );
 
@@ -37,7 +39,7 @@ export type LeaseRecord = {
 export type CooldownRecord = { readonly address: Ipv4; readonly untilMs: number };
 
 /** What was learnt about an instance type; worth nothing for another one. */
-export type LimitsRecord = Limits & { readonly instanceType: string };
+export type LimitsRecord = Partial<Limits> & { readonly instanceType: string };
 
 const text = z.string().min(1);
 const count = z.int().min(0);
@@ -66,6 +68,7 @@ const ENI = z.discriminatedUnion("kind", [
     kind: z.enum(["attaching", "ready", "detaching", "deleting"]),
     facts: z.object({ id: text.transform(eniId), mac, primary: ipv4 }),
     addresses: z.array(ipv4),
+    unassigning: z.array(ipv4),
   }),
 ]);
 
@@ -79,8 +82,8 @@ const COOLDOWN = z.object({ address: ipv4, untilMs: z.number() });
 
 const LIMITS = z.object({
   instanceType: text,
-  enisMax: count,
-  addressesPerEni: count.min(1),
+  enisMax: z.exactOptional(count),
+  addressesPerEni: z.exactOptional(count.min(1)),
 });
 
 /** The record to write for "persist-eni". */
@@ -90,7 +93,9 @@ export function eniRecord(eni: Eni): EniRecord {
   if (state.kind === "creating") return { ...common, kind: "creating", request: state.request };
   if (facts === undefined) throw new Error(`slot ${slot} is ${state.kind} and has no id`);
   const kind = state.kind === "linking" ? "attaching" : state.kind;
-  return { ...common, kind, facts, addresses: [...eni.addresses.keys()] };
+  const addresses = [...eni.addresses.keys()];
+  const unassigning = addresses.filter((address) => eni.addresses.get(address)?.kind === "unassigning");
+  return { ...common, kind, facts, addresses, unassigning };
 }
 
 /** Text for the store. */

@@ -13,12 +13,15 @@ import {
   type Limits,
   type Pool,
   type PoolSettings,
+  type Unplaced,
 } from "./model.ts";
 import { type CooldownRecord, type EniRecord, type LeaseRecord } from "./records.ts";
 
 export type RestoreInput = {
   readonly settings: PoolSettings;
   readonly limits: Limits;
+  /** What a former run learnt about the instance type; `limits` respects it already. */
+  readonly learnt?: Partial<Limits>;
   /** Those of the configuration, in its order. */
   readonly vSwitches: readonly VSwitchView[];
   readonly records: {
@@ -39,10 +42,13 @@ export function restore(input: RestoreInput): Pool {
   const { settings, limits, nowMs } = input;
   const unplaced = knownStates(input);
   const enis = new Map<number, Eni>();
-  for (const record of input.records.enis) enis.set(record.slot, eniOf(record, unplaced, nowMs));
+  // Those that leave come last: their addresses may be others' already.
+  const records = [...input.records.enis].sort((a, b) => Number(isLeaving(a)) - Number(isLeaving(b)));
+  for (const record of records) enis.set(record.slot, eniOf(record, unplaced, nowMs));
   return {
     settings,
     limits,
+    learnt: input.learnt ?? {},
     vSwitches: input.vSwitches.map((view) => ({ view })),
     vSwitchesSeenMs: nowMs,
     enis,
@@ -55,18 +61,24 @@ export function restore(input: RestoreInput): Pool {
   };
 }
 
-function knownStates({ records, settings, nowMs }: RestoreInput): Map<Ipv4, AddressState> {
-  const states = new Map<Ipv4, AddressState>();
+function knownStates({ records, settings, nowMs }: RestoreInput): Map<Ipv4, Unplaced> {
+  const states = new Map<Ipv4, Unplaced>();
   for (const { address, untilMs } of records.cooldowns) {
     // A clock that was set back meanwhile must not make it longer than it is.
-    states.set(address, { kind: "cooling", untilMs: Math.min(untilMs, nowMs + settings.cooldownMs) });
+    const latestMs = nowMs + settings.cooldownMs;
+    states.set(address, { state: { kind: "cooling", untilMs: Math.min(untilMs, latestMs) } });
   }
-  for (const { address, attachment } of records.leases) states.set(address, { kind: "used", attachment });
+  for (const { address, attachment, slot } of records.leases)
+    states.set(address, { state: { kind: "used", attachment }, slot });
   return states;
 }
 
+function isLeaving({ kind }: EniRecord): boolean {
+  return kind === "detaching" || kind === "deleting";
+}
+
 /** Takes the states of the ENI's addresses out of `unplaced`. */
-function eniOf(record: EniRecord, unplaced: Map<Ipv4, AddressState>, nowMs: number): Eni {
+function eniOf(record: EniRecord, unplaced: Map<Ipv4, Unplaced>, nowMs: number): Eni {
   const { slot, vSwitch } = record;
   const addresses = new Map<Ipv4, AddressState>();
   const common = {
@@ -81,11 +93,24 @@ function eniOf(record: EniRecord, unplaced: Map<Ipv4, AddressState>, nowMs: numb
     return { ...common, addresses, state: { kind: "creating", request: record.request, unsure: true, call } };
   }
   for (const address of record.addresses) {
-    addresses.set(address, unplaced.get(address) ?? { kind: "idle" });
-    unplaced.delete(address);
+    const known = unplaced.get(address);
+    const isHere = known !== undefined && (!isLeaving(record) || known.slot === slot);
+    const kind = record.unassigning.includes(address) ? "unassigning" : "idle";
+    addresses.set(address, isHere ? known.state : { kind });
+    if (isHere) unplaced.delete(address);
   }
-  const isBusy = addresses.values().some(({ kind }) => kind !== "idle");
-  return { ...common, facts: record.facts, addresses, state: stateOf(record.kind, isBusy, nowMs) };
+  const kinds = new Set(addresses.values().map(({ kind }) => kind));
+  const isBusy = kinds.has("used") || kinds.has("cooling");
+  const state = stateOf(record.kind, isBusy, nowMs);
+  if (!kinds.has("unassigning")) return { ...common, facts: record.facts, addresses, state };
+  // The former run may have sent it: what the cloud lists decides.
+  return {
+    ...common,
+    facts: record.facts,
+    addresses,
+    state,
+    unassigning: { unsure: true, call: { tries: 0 } },
+  };
 }
 
 /** An ENI on which a pod has, or just had, an address does not leave, whatever was begun. */

@@ -34,6 +34,12 @@ export function enqueue(draft: Draft, attachment: Attachment, deadlineMs: number
     draft.effects.push({ kind: "grant", attachment, ...held });
     return;
   }
+  const unplaced = unplacedOf(pool, attachment);
+  if (unplaced !== undefined) {
+    const reason = `its address ${unplaced} belongs to an ENI that the cloud has not shown yet`;
+    refuse(draft, attachment, { kind: "not-ready", reason });
+    return;
+  }
   const known = pool.waiting.find((waiter) => sameAttachment(waiter.attachment, attachment));
   if (known !== undefined) {
     const later = { ...known, deadlineMs: Math.max(known.deadlineMs, deadlineMs) };
@@ -64,12 +70,22 @@ export function release(draft: Draft, attachment: Attachment): void {
     else becomeFree(draft, eni.addresses, held.address);
     return;
   }
-  for (const [address, state] of pool.unplaced) {
-    if (state.kind !== "used" || !sameAttachment(state.attachment, attachment)) continue;
-    const unplaced = new Map(pool.unplaced);
-    becomeFree(draft, unplaced, address);
-    pool.unplaced = unplaced;
-  }
+  const unplaced = unplacedOf(pool, attachment);
+  if (unplaced === undefined) return;
+  const freed = new Map<Ipv4, AddressState>();
+  becomeFree(draft, freed, unplaced);
+  const others = [...pool.unplaced].filter(([other]) => other !== unplaced);
+  pool.unplaced = new Map([
+    ...others,
+    ...freed.entries().map(([address, state]) => [address, { state }] as const),
+  ]);
+}
+
+/** The address that an attachment has on an ENI that is not known. */
+function unplacedOf({ unplaced }: Pick<Pool, "unplaced">, attachment: Attachment): Ipv4 | undefined {
+  for (const [address, { state }] of unplaced)
+    if (state.kind === "used" && sameAttachment(state.attachment, attachment)) return address;
+  return undefined;
 }
 
 /** The address is not in the cloud any more; an ENI that is not there either goes with its last one. */
@@ -108,7 +124,7 @@ export function thaw(draft: Draft): void {
       draft.effects.push({ kind: "forget-cooldown", address });
     }
   }
-  for (const [address, state] of pool.unplaced) {
+  for (const [address, { state }] of pool.unplaced) {
     if (state.kind !== "cooling" || state.untilMs > nowMs) continue;
     pool.unplaced = new Map([...pool.unplaced].filter(([other]) => other !== address));
     draft.effects.push({ kind: "forget-cooldown", address });
@@ -139,16 +155,6 @@ export function serve(draft: Draft): void {
       ...becauseOf(pool.lastFault ?? pool.survey.fault?.fault),
     });
   pool.waiting = overdue.length === 0 ? left : left.filter((waiter) => waiter.deadlineMs > nowMs);
-}
-
-/** Pods whose address turned up meanwhile (its ENI was adopted) get it. */
-export function serveHolders(draft: Draft): void {
-  const { pool } = draft;
-  pool.waiting = pool.waiting.filter(({ attachment }) => {
-    const held = addressOf(pool, attachment);
-    if (held !== undefined) draft.effects.push({ kind: "grant", attachment, ...held });
-    return held === undefined;
-  });
 }
 
 export function refuse(draft: Draft, attachment: Attachment, fault: Fault): void {

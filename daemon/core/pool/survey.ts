@@ -6,14 +6,24 @@
  */
 import { type EniId } from "../../../proto/ids.ts";
 import { type CloudFailure, type EniView } from "../cloud.ts";
-import { placeAddress } from "./assign.ts";
+import { placeAddress, VIEW_LAG_MS } from "./assign.ts";
 import { backOffMs, CONFIGURATION_RETRY_MS } from "./back-off.ts";
 import { LINK_TIMEOUT_MS, lookAgain, onMissing, onUnlisted, onView } from "./cloud-view.ts";
-import { type Draft, draw, editAll, isBusy, isKnown, type KnownEni, note, persist, putEni } from "./draft.ts";
+import {
+  type Draft,
+  draw,
+  editAll,
+  freeSlot,
+  isBusy,
+  isKnown,
+  type KnownEni,
+  note,
+  persist,
+  putEni,
+} from "./draft.ts";
 import { ATTACH_LOOK_MS } from "./eni-create.ts";
 import { learnEnis } from "./limits.ts";
 import { type DescribeScope, type PoolSettings } from "./model.ts";
-import { serveHolders } from "./serve.ts";
 
 /** What other people do to our ENIs is noticed after this time at the latest, and up to half as much later. */
 const SURVEY_MS = 1_800_000;
@@ -74,6 +84,7 @@ export function onDescribeFailed(draft: Draft, scope: DescribeScope, failure: Cl
 
 function onSurveyed(draft: Draft, views: readonly EniView[]): void {
   const { pool, nowMs } = draft;
+  const isFirst = !pool.cloudSeen;
   pool.cloudSeen = true;
   pool.survey = { atMs: nowMs + Math.round(SURVEY_MS * (1 + draw(draft) / 2)), tries: 0 };
   const known = new Set<EniId>();
@@ -88,9 +99,13 @@ function onSurveyed(draft: Draft, views: readonly EniView[]): void {
     else if (view.status === "Detaching" && owner === "own") adopt(draft, view, owner);
   }
   pool.foreign = foreign;
-  if (pool.countEnis === true) {
-    delete pool.countEnis;
-    learnEnis(draft, attached.length);
+  // Pods without their ENI: the first view may have been late.
+  if (isFirst && pool.unplaced.values().some(({ state }) => state.kind === "used"))
+    pool.survey = { atMs: nowMs + VIEW_LAG_MS, tries: 0 };
+  if (pool.refusedAtEnis !== undefined) {
+    // Too high does no harm: the next refusal teaches again. Too low would last.
+    learnEnis(draft, Math.max(attached.length, pool.refusedAtEnis));
+    delete pool.refusedAtEnis;
   }
 }
 
@@ -108,9 +123,8 @@ function hasTags(view: EniView, tags: Readonly<Record<string, string>>): boolean
 
 /** An ENI that is attached to us and that the store does not know. */
 function adopt(draft: Draft, view: EniView, owner: "own" | "borrowed"): void {
-  const { pool, nowMs } = draft;
-  let slot = 0;
-  while (pool.enis.has(slot)) slot += 1;
+  const { nowMs } = draft;
+  const slot = slotFor(draft, view);
   const facts = { id: view.id, mac: view.mac, primary: view.primary };
   const eni: KnownEni = {
     slot,
@@ -133,5 +147,13 @@ function adopt(draft: Draft, view: EniView, owner: "own" | "borrowed"): void {
   persist(draft, eni);
   const text = `${view.id} in ${view.vSwitch} was found attached and is used: ${eni.addresses.size} addresses`;
   note(draft, "info", text);
-  serveHolders(draft);
+}
+
+/** Where its pods know it, if that is free: their routing rules point there. */
+function slotFor({ pool }: Draft, { addresses }: EniView): number {
+  for (const address of addresses) {
+    const slot = pool.unplaced.get(address)?.slot;
+    if (slot !== undefined && !pool.enis.has(slot)) return slot;
+  }
+  return freeSlot(pool);
 }

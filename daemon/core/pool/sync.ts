@@ -36,16 +36,29 @@ export function syncAddresses(draft: Draft, eni: KnownEni, view: EniView, askedM
   const before = eni.addresses.size;
   for (const address of listed) placeAddress(draft, eni, address);
   const found = eni.addresses.size - before;
-  const lost = removeUnlisted(draft, eni, listed);
+  const lost = isDoubtful(eni, listed) ? doubt(draft, eni) : removeUnlisted(draft, eni, listed);
   if (found > 0 || lost > 0) {
     persist(draft, eni);
     note(draft, "info", `${eni.facts.id}: ${found} addresses found, ${lost} gone, by what the cloud lists`);
   }
-  if (eni.refusedCount === undefined) return;
+  if (eni.refusedCount === undefined || eni.changedAtMs === draft.nowMs) return;
   const { refusedCount } = eni;
   delete eni.refusedCount;
   if (refusedCount > 0 && found === 0)
     learnAddresses(draft, refusedCount, eni.addresses.size + refusedCount - 1);
+}
+
+/** After a restart the last change is not known: an address may be missing in the view because it is too new. */
+function isDoubtful(eni: KnownEni, listed: ReadonlySet<string>): boolean {
+  return eni.changedAtMs === undefined && eni.addresses.keys().some((address) => !listed.has(address));
+}
+
+/** Wants a second view, later; nothing is lost yet. */
+function doubt(draft: Draft, eni: KnownEni): number {
+  eni.changedAtMs = draft.nowMs;
+  eni.refusedCount ??= 0;
+  lookIn(draft, eni, lagOf(draft, eni));
+  return 0;
 }
 
 /** How many addresses are dropped because the cloud does not list them. Those of pods stay, marked. */

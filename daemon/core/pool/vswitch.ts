@@ -120,7 +120,11 @@ export function onVSwitchesDescribed(draft: Draft, views: readonly VSwitchView[]
     if (isNewer) continue;
     replace(draft, view.id, () => {
       if (view.availableAddresses > 0) return isForOtherReason ? { view, block } : { view };
-      return isBlocked ? { view, block } : blockedAsEmpty(draft, view);
+      // All blocks end together, so that one question serves them.
+      const empty = blockedAsEmpty(draft, view);
+      return isBlocked && !isForOtherReason
+        ? { ...empty, block: { ...empty.block, fault: block.fault } }
+        : empty;
     });
   }
 }
@@ -137,7 +141,7 @@ export function onVSwitchesDescribeFailed(draft: Draft, failure: CloudFailure): 
       }));
 }
 
-function blockedAsEmpty(draft: Draft, view: VSwitchView): VSwitchState {
+function blockedAsEmpty(draft: Draft, view: VSwitchView): Required<VSwitchState> {
   const fault: Fault = { kind: "no-address", reason: `vSwitch ${view.id} has no free address` };
   const untilMs = draft.nowMs + draft.pool.settings.vSwitchRetryMs;
   return { view, block: { sinceMs: draft.nowMs, untilMs, fault } };

@@ -13,7 +13,7 @@ export function wakeTime(pool: Pool, nowMs: number): number | undefined {
     if (atMs !== undefined && atMs < earliest) earliest = atMs;
   };
   for (const { deadlineMs } of pool.waiting) consider(deadlineMs);
-  for (const state of pool.unplaced.values()) if (state.kind === "cooling") consider(state.untilMs);
+  for (const { state } of pool.unplaced.values()) if (state.kind === "cooling") consider(state.untilMs);
   if (pool.describing === undefined) consider(pool.survey.atMs);
   if (pool.vSwitchesAskedMs === undefined) for (const { block } of pool.vSwitches) consider(block?.untilMs);
   if (pool.surplusSinceMs !== undefined)

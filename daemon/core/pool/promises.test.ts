@@ -1,0 +1,233 @@
+/** The promises of the pool, over random sequences of pods, time, restarts and everything that goes wrong in the cloud. */
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { eniId, vSwitchId } from "../../../proto/ids.ts";
+import { type FailureClass } from "../cloud.ts";
+import { type CloudCall, fakeCloud, type FakeCloud, type Trouble } from "./fake-cloud.ts";
+import { type FakeNode, fakeNode } from "./fake-node.ts";
+import { occupy } from "./fake-vpc.ts";
+import { type PoolSettings } from "./model.ts";
+
+const A = vSwitchId("vsw-a");
+const B = vSwitchId("vsw-b");
+
+type Move =
+  | { readonly kind: "add"; readonly pod: number; readonly waitMs: number }
+  | { readonly kind: "del"; readonly pod: number }
+  | { readonly kind: "wait"; readonly forMs: number }
+  | { readonly kind: "others"; readonly count: number }
+  | { readonly kind: "restart"; readonly loses: boolean };
+
+const pod = fc.nat(29);
+const moves: fc.Arbitrary<Move> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant("add" as const),
+      pod,
+      waitMs: fc.constantFrom(500, 5_000, 40_000, 120_000),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("del" as const), pod }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant("wait" as const),
+      forMs: fc.constantFrom(1, 60, 700, 2_300, 9_000, 40_000, 130_000),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("others" as const), count: fc.constantFrom(5, 20, -5, -20) }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const), loses: fc.boolean() }) },
+);
+
+const CLASSES: readonly FailureClass[] = [
+  "again",
+  "vswitch-full",
+  "eni-quota",
+  "address-quota",
+  "account-quota",
+  "gone",
+  "state",
+  "configuration",
+];
+
+/** The class of a refusal, if the call can be refused so. */
+function refusal(call: CloudCall, failure: FailureClass): Trouble | undefined {
+  const isGrowth = call.kind === "create-eni" || call.kind === "assign";
+  const isQuota = failure === "vswitch-full" || failure === "address-quota" || failure === "eni-quota";
+  if (failure === "vswitch-full" && !isGrowth) return undefined;
+  // Quotas that are not the true ones would be learnt, and then rightly kept.
+  if (isQuota && failure !== "vswitch-full") return undefined;
+  if (call.kind === "describe" && (failure === "gone" || failure === "state")) return undefined;
+  return { kind: "refuse", class: failure };
+}
+
+const troubles: fc.Arbitrary<readonly (number | undefined)[]> = fc.array(
+  fc.option(fc.nat(13), { nil: undefined, freq: 3 }),
+  { maxLength: 60, size: "max" },
+);
+
+/** A trouble for a call, from a number: a refusal by class, a lost reply, an attachment that is undone. */
+function troubleOf(call: CloudCall, number: number): Trouble | undefined {
+  const failure = CLASSES[number];
+  if (failure !== undefined) return refusal(call, failure);
+  if (number === 8) return call.kind === "attach-eni" ? { kind: "undo" } : undefined;
+  return { kind: "lose", applied: number % 2 === 0 };
+}
+
+const settings: fc.Arbitrary<Partial<PoolSettings>> = fc
+  .record({
+    idleMin: fc.nat(4),
+    more: fc.nat(4),
+    cooldownMs: fc.constantFrom(0, 20_000),
+    vSwitchPolicy: fc.constantFrom("ordered" as const, "random" as const, "most" as const),
+    eniPolicy: fc.constantFrom("most_ips" as const, "least_ips" as const),
+  })
+  .map(({ more, ...rest }) => ({ ...rest, idleMax: rest.idleMin + more }));
+
+const worlds = fc.record({
+  settings,
+  addressesPerEni: fc.constantFrom(3, 6, 10),
+  configured: fc.constantFrom(3, 10),
+  configuredEnis: fc.constantFrom(3, 3, 5),
+  broken: fc.uniqueArray(fc.integer({ min: 1, max: 6 }), { maxLength: 3 }),
+  sizes: fc.tuple(fc.constantFrom(4, 12, 200), fc.constantFrom(0, 7, 200)),
+  troubles,
+  lags: fc.array(fc.constantFrom(0, 0, 300, 1_500), { minLength: 1, maxLength: 5 }),
+});
+
+type World = typeof worlds extends fc.Arbitrary<infer Value> ? Value : never;
+
+function build(world: World): {
+  readonly cloud: FakeCloud;
+  readonly node: FakeNode;
+  readonly calm: () => void;
+} {
+  let calls = 0;
+  let isCalm = false;
+  let views = 0;
+  const cloud = fakeCloud({
+    enisMax: 3,
+    addressesPerEni: world.addressesPerEni,
+    vSwitches: [
+      { id: A, size: world.sizes[0] },
+      { id: B, size: world.sizes[1] },
+    ],
+    trouble(call) {
+      const number = world.troubles[calls];
+      calls += 1;
+      return isCalm || number === undefined ? undefined : troubleOf(call, number);
+    },
+    viewLagMs() {
+      views += 1;
+      return isCalm ? 0 : (world.lags[views % world.lags.length] ?? 0);
+    },
+  });
+  const node = fakeNode({
+    cloud,
+    settings: world.settings,
+    limits: { enisMax: world.configuredEnis, addressesPerEni: world.configured },
+    brokenLinks: (eni) => world.broken.some((serial) => eni === eniId(`eni-${serial}`)),
+  });
+  return {
+    cloud,
+    node,
+    calm: () => {
+      isCalm = true;
+    },
+  };
+}
+
+function play(node: FakeNode, cloud: FakeCloud, move: Move): void {
+  switch (move.kind) {
+    case "add":
+      node.add(`pod-${move.pod}`, move.waitMs);
+      return;
+    case "del":
+      node.del(`pod-${move.pod}`);
+      return;
+    case "wait":
+      node.run(move.forMs);
+      return;
+    case "others":
+      occupy(cloud.vpc, A, move.count);
+      return;
+    case "restart":
+      node.restart(move.loses);
+      return;
+    default:
+      move satisfies never;
+  }
+}
+
+/** Replies that were lost are followed by the same token; tokens that were answered are not used again. */
+function tokenOffences(node: FakeNode): string[] {
+  const params = new Map<string, string>();
+  return node.calls.flatMap((call) => {
+    if (call.kind !== "create-eni" && call.kind !== "assign") return [];
+    const token = call.kind === "assign" ? call.token : call.request.token;
+    const text = call.kind === "assign" ? `${call.eni} ${call.count}` : JSON.stringify(call.request);
+    const known = params.get(token);
+    params.set(token, text);
+    return known === undefined || known === text ? [] : [`${token} is used for two things`];
+  });
+}
+
+function idleOffences(node: FakeNode, cloud: FakeCloud): string[] {
+  const { pool } = node;
+  const { idleMin, idleMax } = pool.settings;
+  let idle = 0;
+  let idlePrimaries = 0;
+  let canGrow = pool.enis.size < pool.limits.enisMax && [A, B].some((id) => freeOf(cloud, id) > 0);
+  for (const { addresses, facts, vSwitch } of pool.enis.values()) {
+    const kinds = [...addresses.values()].map(({ kind }) => kind);
+    idle += kinds.filter((kind) => kind === "idle").length;
+    if (facts !== undefined && kinds.includes("used") && addresses.get(facts.primary)?.kind === "idle")
+      idlePrimaries += 1;
+    canGrow ||= addresses.size < pool.limits.addressesPerEni && freeOf(cloud, vSwitch) > 0;
+  }
+  return [
+    ...(idle > Math.max(idleMax, idlePrimaries) ? [`${idle} idle, at most ${idleMax} wanted`] : []),
+    ...(idle < idleMin && canGrow ? [`${idle} idle, at least ${idleMin} wanted`] : []),
+  ];
+}
+
+function freeOf(cloud: FakeCloud, id: typeof A): number {
+  return cloud.vpc.free.get(id)?.length ?? 0;
+}
+
+describe("step()", () => {
+  it("keeps its promises whatever happens", () => {
+    fc.assert(
+      fc.property(worlds, fc.array(moves, { maxLength: 60, size: "max" }), (world, sequence) => {
+        const { cloud, node, calm } = build(world);
+        for (const move of sequence) play(node, cloud, move);
+        // Every pod is answered, also while the trouble lasts.
+        node.run(121_000);
+        expect([...node.waiting.keys()]).toEqual([]);
+        calm();
+        node.run(3_000_000);
+        expect([...node.offences, ...cloud.offences, ...tokenOffences(node)]).toEqual([]);
+        // Nothing leaked, nothing is stuck.
+        const known = new Map(
+          [...node.pool.enis.values()].map(({ facts, state }) => [facts?.id, state.kind]),
+        );
+        expect(known).toEqual(new Map([...cloud.vpc.enis.keys()].map((id) => [id, "ready"])));
+        // What was learnt is never less than the truth.
+        expect(node.pool.limits.enisMax).toBeGreaterThanOrEqual(3);
+        expect(node.pool.limits.addressesPerEni).toBeGreaterThanOrEqual(
+          Math.min(world.configured, world.addressesPerEni),
+        );
+        for (const { facts, addresses } of node.pool.enis.values()) {
+          const view = facts === undefined ? undefined : cloud.vpc.enis.get(facts.id)?.view;
+          expect(new Set(addresses.keys())).toEqual(new Set(view?.addresses));
+        }
+        expect(idleOffences(node, cloud)).toEqual([]);
+      }),
+      { numRuns: 400 },
+    );
+  }, 120_000);
+});
