@@ -5,13 +5,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import * as z from "zod";
 import { type Ran, runProgram } from "../fabric/run.ts";
 import { DEFAULT_TOPOLOGY_FILE } from "../model/topology-default.ts";
 
 const MAIN = join(import.meta.dirname, "../main.ts");
+const POP_CORE = createRequire(import.meta.url).resolve("@alicloud/pop-core");
 const NAME = `tw${process.pid}`;
 
 let machine: ChildProcess;
@@ -120,6 +123,21 @@ describe("terway-sim", () => {
     expect(await snapshot()).toEqual(before);
   });
 
+  it("undoes everything where a program is missing, or the serving process cannot start", async () => {
+    const withPath = (path: string): Promise<Ran> =>
+      onMachine("env", `PATH=${path}`, process.execPath, MAIN, "up", "--name", NAME);
+    expect((await withPath(directory)).stderr).toContain("apt-get install iproute2 nftables util-linux");
+    const fake =
+      '#!/bin/sh\ncase "$*" in *counters*) echo no counters >&2; exit 1;; esac\nPATH=${PATH#*:}; exec nft "$@"\n';
+    await writeFile(join(directory, "nft"), fake, { mode: 0o755 });
+    const ran = await withPath(`${directory}:${process.env["PATH"]}`);
+    expect(ran).toMatchObject({ status: 1, stdout: "" });
+    expect(ran.stderr).toBe(
+      `terway-sim up: the simulated cloud does not start: counters of ${NAME}-vpc: no counters\neverything was undone\n`,
+    );
+    expect(await snapshot()).toEqual(before);
+  });
+
   it("comes up, shows itself, runs programs in nodes, and goes without a trace", async () => {
     const up = await sim("up", "--name", NAME, "--time-scale", "20", "--seed", "7");
     expect(up).toMatchObject({ status: 0, stderr: "" });
@@ -150,11 +168,59 @@ describe("terway-sim", () => {
   });
 
   it("serves API and metadata in the nodes, counts calls, and does wrong when told to", async () => {
-    expect((await sim("up", "--name", NAME)).status).toBe(0);
-    const get = (url: string): Promise<Ran> =>
-      sim("exec", "--name", NAME, "node-2", "--", process.execPath, "-e", fetchScript(url));
-    expect((await get("http://100.100.100.200/latest/meta-data/instance-id")).stdout).toBe("200 i-node-2");
-    expect((await get("http://100.100.0.10/?Action=DescribeVSwitches")).stdout).toMatch(/^4\d\d /);
+    expect((await sim("up", "--name", NAME, "--time-scale", "20")).status).toBe(0);
+    const inNode = (script: string): Promise<Ran> =>
+      sim("exec", "--name", NAME, "node-2", "--", process.execPath, "-e", script);
+    const instance = await inNode(fetchScript("http://100.100.100.200/latest/meta-data/instance-id"));
+    expect(instance.stdout).toBe("200 i-node-2");
+
+    expect(
+      await sim("fault", "--name", NAME, "add", "html502", "action=CreateNetworkInterface"),
+    ).toMatchObject({
+      status: 0,
+      stdout: "fault-1\n",
+    });
+    expect((await sim("fault", "--name", NAME, "list")).stdout).toContain("action=CreateNetworkInterface");
+    const create = callScript("CreateNetworkInterface", {
+      VSwitchId: "vsw-pods-i1",
+      SecurityGroupId: "sg-pods",
+    });
+    expect((await inNode(create)).stdout).toBe("");
+    expect((await sim("fault", "--name", NAME, "list")).stdout).toBe("no faults\n");
+    const created = z
+      .object({ NetworkInterfaceId: z.string() })
+      .parse(JSON.parse((await inNode(create)).stdout));
+    const eni = created.NetworkInterfaceId;
+    const attach = { NetworkInterfaceId: eni, InstanceId: "i-node-2" };
+    expect((await inNode(callScript("AttachNetworkInterface", attach))).stdout).toContain("RequestId");
+    const links = async (): Promise<string> =>
+      (await onMachine("ip", "-n", `${NAME}-node-2`, "-o", "link")).stdout;
+    await expect.poll(links, { timeout: 5_000 }).toContain("eth1");
+    await expect
+      .poll(() => simJson("state"), { timeout: 5_000 })
+      .toMatchObject({
+        broken: [],
+        enis: expect.arrayContaining([
+          expect.objectContaining({ id: eni, owner: "i-node-2", status: "InUse" }),
+        ]),
+      });
+    expect(await simJson("calls")).toMatchObject({
+      totals: { AttachNetworkInterface: { calls: 1, refused: 0 } },
+    });
+
+    expect(await sim("fault", "--name", NAME, "add", "deleteEni", `eni=${eni}`)).toMatchObject({ status: 0 });
+    await expect.poll(links, { timeout: 5_000 }).not.toContain("eth1");
+    expect((await sim("fault", "--name", NAME, "drain", "vsw-pods-i1")).stdout).toBe(
+      "vsw-pods-i1: 0 addresses can be had\n",
+    );
+    expect((await inNode(create)).stdout).toBe("");
+    expect((await sim("fault", "--name", NAME, "refill", "vsw-pods-i1")).status).toBe(0);
+    expect((await sim("fault", "--name", NAME, "latency", "create", "1", "2")).stdout).toMatch(
+      /create +1 +2\n/,
+    );
+    expect((await sim("fault", "--name", NAME, "clear", "fault-9")).stderr).toContain(
+      "there is no fault fault-9",
+    );
     expect(await sim("down", "--name", NAME)).toMatchObject({ status: 0 });
     expect(await snapshot()).toEqual(before);
   });
@@ -192,4 +258,16 @@ describe("terway-sim", () => {
 
 function fetchScript(url: string): string {
   return `const answer = await fetch(${JSON.stringify(url)}); process.stdout.write(answer.status + " " + await answer.text())`;
+}
+
+/** A call of the cloud's own client; prints the answer, or nothing where it was refused. */
+function callScript(action: string, parameters: Readonly<Record<string, string>>): string {
+  const [credential] = DEFAULT_TOPOLOGY_FILE.credentials;
+  const options = { ...credential, endpoint: "http://100.100.0.10", apiVersion: "2014-05-26" };
+  const call = [action, { ...parameters, RegionId: DEFAULT_TOPOLOGY_FILE.region }, { method: "POST" }];
+  return [
+    `const Client = require(${JSON.stringify(POP_CORE)});`,
+    `new Client(${JSON.stringify(options)}).request(...${JSON.stringify(call)})`,
+    ".then((answer) => process.stdout.write(JSON.stringify(answer)), (cause) => process.stderr.write(String(cause)))",
+  ].join("\n");
 }
