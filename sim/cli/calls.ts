@@ -23,6 +23,7 @@ export const callsView = z.looseObject({
   totals: z.record(z.string(), counts),
   seconds: z.array(counts.extend({ second: z.number(), action: z.string() })),
 });
+/** See `callsView`. */
 export type CallsView = z.infer<typeof callsView>;
 
 const SECONDS_SHOWN = 30;
@@ -32,7 +33,7 @@ const HEADER = ["CALLS", "REFUSED", "THROTTLED", "LOST"];
 export const calls: Verb = {
   name: "calls",
   usage: "[--name N] [-o json]",
-  summary: "show API calls per action and second: all, refused, throttled, lost",
+  summary: "show API calls and metadata reads per action and second: all, refused, throttled, lost",
   options: { ...NAME_OPTION, ...OUTPUT_OPTION },
   run: async (line) => {
     const json = wantsJson(line);

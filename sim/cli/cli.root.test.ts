@@ -23,7 +23,9 @@ let before: unknown;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "terway-sim-test-"));
-  const script = "mount -t tmpfs none /run && ip link set lo up && echo made && exec sleep infinity";
+  // The machine's own namespaces come and go meanwhile: out of sight with them.
+  const hide = "! mountpoint -q /run/netns || umount -n -R -l /run/netns; mount -n -t tmpfs none /run";
+  const script = `${hide} && ip link set lo up && echo made && exec sleep infinity`;
   machine = spawn("unshare", ["--mount", "--net", "--propagation", "private", "sh", "-c", script], {
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -205,7 +207,7 @@ describe("terway-sim", () => {
         ]),
       });
     expect(await simJson("calls")).toMatchObject({
-      totals: { AttachNetworkInterface: { calls: 1, refused: 0 } },
+      totals: { AttachNetworkInterface: { calls: 1, refused: 0 }, Metadata: { calls: 1 } },
     });
 
     expect(await sim("fault", "--name", NAME, "add", "deleteEni", `eni=${eni}`)).toMatchObject({ status: 0 });

@@ -14,6 +14,7 @@ export const processIdentity = z.object({
   /** Field 22 of /proc/PID/stat, proc(5): clock ticks since the boot. */
   startTicks: z.string(),
 });
+/** See `processIdentity`. */
 export type ProcessIdentity = z.infer<typeof processIdentity>;
 
 const TERM_TIMEOUT_MS = 5_000;
@@ -29,6 +30,7 @@ export async function identify(pid: number): Promise<ProcessIdentity | undefined
   return startTicks === undefined || state === "Z" ? undefined : { pid, startTicks };
 }
 
+/** True where that very process runs, not another one with its pid. */
 export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   return (await identify(identity.pid))?.startTicks === identity.startTicks;
 }

@@ -30,6 +30,7 @@ const simulatorRecord = z.object({
   /** ISO 8601. */
   startedAt: z.string(),
 });
+/** See `simulatorRecord`. */
 export type SimulatorRecord = z.infer<typeof simulatorRecord>;
 
 /** The files of one simulator. */
@@ -42,6 +43,7 @@ export type SimulatorFiles = {
   readonly log: string;
 };
 
+/** Paths of the files of the simulator `name`, there or not. */
 export function filesOf(name: string): SimulatorFiles {
   const directory = join(RUN_DIRECTORY, name);
   return {
@@ -66,6 +68,7 @@ export async function claimDirectory(name: string): Promise<boolean> {
   }
 }
 
+/** Removes the files of `name`; content where there are none. */
 export async function removeDirectory(name: string): Promise<void> {
   await rm(filesOf(name).directory, { recursive: true, force: true });
 }

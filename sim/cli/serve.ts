@@ -26,6 +26,9 @@ export const serve: Verb = {
   run: async (line) => {
     const record = await simulatorOf(line);
     if (!record.ok) return record;
+    // A serving process that is late, of an `up` that was killed, must not meddle with the next one.
+    if (process.ppid !== record.value.starter.pid)
+      return verbFailure("is started by terway-sim up, not by hand");
     const ended = once(process, "SIGTERM");
     try {
       // First of all, so that `down` finds this process whatever becomes of `up`.

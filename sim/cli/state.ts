@@ -40,6 +40,7 @@ export const stateView = z.looseObject({
   broken: z.array(z.looseObject({ invariant: z.string(), detail: z.string() })),
   fabric: z.looseObject({ spoofedPackets: z.number(), spoofedArp: z.number(), ipv6Packets: z.number() }),
 });
+/** See `stateView`. */
 export type StateView = z.infer<typeof stateView>;
 
 /** `state [-o json]`. Broken invariants are shown, and are no failure of the command. */

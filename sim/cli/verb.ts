@@ -24,10 +24,12 @@ export type Verb = {
   readonly run: (line: CommandLine) => Promise<Result<string, VerbFailure>>;
 };
 
+/** The outcome of a command line that is wrong. */
 export function usageFailure(message: string): Result<never, VerbFailure> {
   return failed({ kind: "usage", message });
 }
 
+/** The outcome of a verb that could not do its work. */
 export function verbFailure(message: string): Result<never, VerbFailure> {
   return failed({ kind: "failed", message });
 }
