@@ -25,10 +25,10 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const config = await loadConfig({ configDir: args.configDir, secretDir: args.secretDir, env: process.env });
   if (!config.ok) {
-    process.stderr.write(`terwayd: the configuration cannot be used\n${config.fault.report}`);
+    process.stderr.write(`terwayd: the configuration cannot be used\n${config.fault.report}\n`);
     return 1;
   }
-  if (config.value.report !== "") process.stderr.write(config.value.report);
+  if (config.value.report !== "") process.stderr.write(`${config.value.report}\n`);
   if (args.check) {
     process.stdout.write(
       `terwayd: the configuration can be used; credentials: ${config.value.credentialsSource}\n`,

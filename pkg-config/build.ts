@@ -10,12 +10,13 @@
  *
  * @module
  */
-import { chmod, copyFile, cp, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, cp, link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { build, type BuildOptions, type Plugin } from "esbuild";
 
 const ROOT = dirname(import.meta.dirname);
-const DIST = join(ROOT, "dist");
+/** Built beside the old one and then put in its place, so that programs of the old one can go on meanwhile. */
+const DIST = join(ROOT, `.cache/dist-${process.pid}`);
 const LIB = join(DIST, "lib");
 
 /** The plugin is executed for each pod: minified it starts 8 ms earlier (36 against 44 ms). */
@@ -28,10 +29,13 @@ const BUNDLES: Readonly<Record<string, string>> = {
   "terway-sim": "sim/main.ts",
 };
 
-/** Launcher -> flags for Node. A small young generation keeps the agent's memory flat (measured: 182 -> 102 MB after 20,000 calls). */
+/**
+ * Launcher -> flags for Node. A small young generation keeps the agent's memory flat (measured: 182 -> 102 MB after 20,000
+ * calls). DEP0169 is a warning about url.parse() in the SDK's HTTP client, which an operator can do nothing about.
+ */
 const LAUNCHERS: Readonly<Record<string, string>> = {
   terway: "",
-  terwayd: "--max-semi-space-size=1",
+  terwayd: "--max-semi-space-size=1 --disable-warning=DEP0169",
   "terway-sim": "",
 };
 
@@ -48,12 +52,15 @@ const WITH_PROTO_FILES = ["grpc-health-check", "@grpc/reflection"];
 const protoFiles: Plugin = {
   name: "proto-files",
   setup(bundler) {
-    bundler.onLoad({ filter: /node_modules\/(grpc-health-check|@grpc\/reflection)\/build\/.*\.js$/ }, async (file) => {
-      const inPackages = file.path.slice(file.path.lastIndexOf("node_modules/") + "node_modules/".length);
-      const directory = JSON.stringify(`proto-files/${dirname(inPackages)}`);
-      const source = await readFile(file.path, "utf8");
-      return { contents: `const __dirname = __bundleDir + "/" + ${directory};\n${source}`, loader: "js" };
-    });
+    bundler.onLoad(
+      { filter: /node_modules\/(grpc-health-check|@grpc\/reflection)\/build\/.*\.js$/ },
+      async (file) => {
+        const inPackages = file.path.slice(file.path.lastIndexOf("node_modules/") + "node_modules/".length);
+        const directory = JSON.stringify(`proto-files/${dirname(inPackages)}`);
+        const source = await readFile(file.path, "utf8");
+        return { contents: `const __dirname = __bundleDir + "/" + ${directory};\n${source}`, loader: "js" };
+      },
+    );
   },
 };
 
@@ -65,6 +72,8 @@ const COMMON: BuildOptions = {
   platform: "node",
   format: "esm",
   target: "node26",
+  // Its CommonJS form calls `require` in a way that cannot be bundled.
+  alias: { "jsonc-parser": "jsonc-parser/lib/esm/main.js" },
   legalComments: "none",
   logLevel: "warning",
 };
@@ -107,10 +116,18 @@ async function main(): Promise<void> {
   for (const name of ["koffi", native]) {
     await cp(join(modules, name), join(LIB, "node_modules", name), {
       recursive: true,
-      filter: (path) => !/\/(?:src|vendor|doc)(?:\/|$)/.test(path.slice(modules.length)),
+      filter: (path) => !/\/(?:vendor|doc)$|\.(?:cc|h|inc|S|asm)$/.test(path),
     });
   }
   await linkOrCopy(join(modules, `node-linux-${process.arch}`, "bin/node"), join(LIB, "node"));
+  await putInPlace();
+}
+
+async function putInPlace(): Promise<void> {
+  const [final, old] = [join(ROOT, "dist"), `${DIST}-old`];
+  await rename(final, old).catch(() => undefined);
+  await rename(DIST, final);
+  await rm(old, { recursive: true, force: true });
 }
 
 /** Node is 150 MB: a hard link where the file system allows it. */

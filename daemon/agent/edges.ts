@@ -4,14 +4,14 @@
  * @module
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { failed, ok } from "../../proto/result.ts";
+import { ok } from "../../proto/result.ts";
 import { openBudget } from "../cloud/budget.ts";
-import { type CallRecord, openCloud } from "../cloud/cloud.ts";
+import { openCloud } from "../cloud/cloud.ts";
+import { type CallRecord } from "../cloud/invoke.ts";
 import { type Metadata, openMetadata } from "../cloud/metadata.ts";
-import { type CredentialProvider, openCredentials } from "../config/credentials.ts";
+import { type CredentialProvider, openCredentials, reveal } from "../config/credentials.ts";
 import { type LoadedConfig } from "../config/load.ts";
 import { type Cloud } from "../core/cloud.ts";
-import { Secret } from "../core/config/secret.ts";
 import { type Log } from "./log.ts";
 
 /** Of one read of the metadata service, which answers from the host that the node runs on. */
@@ -32,17 +32,7 @@ export function openNodeCredentials(
     secretDir,
     ...(inlineCredentials !== undefined && { inline: inlineCredentials }),
     env: process.env,
-    fetchRoleCredentials: async () => {
-      const role = await metadata.roleCredentials();
-      if (!role.ok) return role;
-      const { accessKeyId, accessKeySecret, securityToken, expiresAtMs } = role.value;
-      return ok({
-        accessKeyId,
-        accessKeySecret: new Secret(accessKeySecret),
-        securityToken: new Secret(securityToken),
-        expiresAtMs,
-      });
-    },
+    fetchRoleCredentials: () => metadata.roleCredentials(),
   });
 }
 
@@ -60,14 +50,7 @@ export function openNodeCloud(
     credentials: {
       async current() {
         const key = await credentials.current();
-        if (!key.ok) return failed(key.fault);
-        const { accessKeyId, accessKeySecret, securityToken, source } = key.value;
-        return ok({
-          accessKeyId,
-          accessKeySecret: accessKeySecret.reveal(),
-          ...(securityToken !== undefined && { securityToken: securityToken.reveal() }),
-          source,
-        });
+        return key.ok ? ok(reveal(key.value)) : key;
       },
     },
     timeoutMs: cloudTimeoutMs,

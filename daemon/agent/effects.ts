@@ -56,14 +56,22 @@ export function openEffects(options: EffectsOptions): Effects {
         unlink(effect.slot);
         linking.set(effect.slot, abort);
       }
-      outcomeOf(options, effect, abort.signal).then((happening) => {
-        if (happening !== undefined && !abort.signal.aborted) dispatch(happening);
-      }, options.onBug);
+      report(options, effect, abort.signal, dispatch).catch(options.onBug);
     },
     [Symbol.dispose]() {
       for (const slot of linking.keys()) unlink(slot);
     },
   };
+}
+
+async function report(
+  options: EffectsOptions,
+  effect: PoolEffect,
+  signal: AbortSignal,
+  dispatch: Dispatch,
+): Promise<void> {
+  const happening = await outcomeOf(options, effect, signal);
+  if (happening !== undefined && !signal.aborted) dispatch(happening);
 }
 
 /** The event that tells how it went; `undefined` where the pool need not hear. */

@@ -51,15 +51,14 @@ export type LoopOptions = {
 
 /** A write that failed for an event of the cloud is tried again after this time: the event must not be lost. */
 const WRITE_RETRY_MS = 1000;
+/** Timers are set anew at least this often: the clock that they are computed from is not the timer's. */
+const LONGEST_SLEEP_MS = 60_000;
 
-type Pending = {
-  readonly leaseOf: (grant: Grant) => StoreChange;
-  readonly settle: (outcome: Result<Grant>) => void;
-};
+const STOPPING: Fault = { kind: "not-ready", reason: "it is stopping" };
 
 export function startLoop(options: LoopOptions): Loop {
   const { nowMs, log } = options;
-  const pending = new Map<string, Pending>();
+  const waiting = openWaiting();
   let pool = options.initial;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let closed = false;
@@ -67,54 +66,20 @@ export function startLoop(options: LoopOptions): Loop {
   const wakeAt = (atMs: number | undefined): void => {
     clearTimeout(timer);
     if (atMs === undefined || closed) return;
-    timer = setTimeout(() => dispatch({ kind: "ticked" }), Math.max(0, Math.min(atMs - nowMs(), 60_000)));
-  };
-
-  /** Grants need their lease on disk before anybody hears of them. */
-  const leasesOf = (effects: readonly PoolEffect[]): StoreChange[] =>
-    effects.flatMap((effect) => {
-      if (effect.kind !== "grant") return [];
-      const waiting = pending.get(attachmentKey(effect.attachment));
-      return waiting === undefined ? [] : [waiting.leaseOf(effect)];
-    });
-
-  const settle = (attachment: Attachment, outcome: Result<Grant>): boolean => {
-    const key = attachmentKey(attachment);
-    const waiting = pending.get(key);
-    pending.delete(key);
-    waiting?.settle(outcome);
-    return waiting !== undefined;
-  };
-
-  const carryOut = (effect: PoolEffect): void => {
-    switch (effect.kind) {
-      case "grant":
-        // Whoever asked has gone away meanwhile: the address goes back.
-        if (!settle(effect.attachment, ok({ address: effect.address, slot: effect.slot }))) {
-          queueMicrotask(() => dispatch({ kind: "released", attachment: effect.attachment }));
-        }
-        break;
-      case "refuse":
-        settle(effect.attachment, failed(effect.fault));
-        break;
-      case "note":
-        log[effect.level]({ fault: effect.fault }, effect.text);
-        break;
-      default:
-        options.act(effect, (happening) => {
-          dispatch(happening);
-        });
-    }
+    timer = setTimeout(
+      () => dispatch({ kind: "ticked" }),
+      Math.max(0, Math.min(atMs - nowMs(), LONGEST_SLEEP_MS)),
+    );
   };
 
   function dispatch(happening: Happening, changes: readonly StoreChange[] = []): Result<void> {
-    if (closed) return failed<Fault>({ kind: "not-ready", reason: "it is stopping" });
+    if (closed) return failed(STOPPING);
     const event: PoolEvent = { ...happening, nowMs: nowMs() };
     const next = step(pool, event);
     const written = options.write([
       ...changes,
       ...storeChanges(next.pool, next.effects, options.instanceType),
-      ...leasesOf(next.effects),
+      ...waiting.leases(next.effects),
     ]);
     if (!written.ok) {
       log.error(
@@ -127,7 +92,7 @@ export function startLoop(options: LoopOptions): Loop {
       return written;
     }
     pool = next.pool;
-    for (const effect of next.effects) carryOut(effect);
+    for (const effect of next.effects) carryOut(effect, options, waiting, dispatch);
     wakeAt(next.wakeAtMs);
     return ok(undefined);
   }
@@ -137,25 +102,90 @@ export function startLoop(options: LoopOptions): Loop {
     dispatch,
     acquire: ({ attachment, deadlineMs, leaseOf }) =>
       new Promise((resolve) => {
-        pending.set(attachmentKey(attachment), { leaseOf, settle: resolve });
+        waiting.add(attachment, { leaseOf, settle: resolve });
         const outcome = dispatch({ kind: "add-requested", attachment, deadlineMs });
-        if (!outcome.ok) settle(attachment, outcome);
+        if (!outcome.ok) waiting.settle(attachment, outcome);
       }),
     cancel(attachment) {
-      if (!pending.has(attachmentKey(attachment))) return;
+      if (!waiting.has(attachment)) return;
       dispatch({ kind: "released", attachment });
       const fault: Fault = {
         kind: "not-ready",
         reason: "the pod was deleted while it waited for an address",
       };
-      settle(attachment, failed(fault));
+      waiting.settle(attachment, failed(fault));
     },
     [Symbol.dispose]() {
       closed = true;
       clearTimeout(timer);
-      const fault: Fault = { kind: "not-ready", reason: "it is stopping" };
-      for (const waiting of pending.values()) waiting.settle(failed(fault));
-      pending.clear();
+      waiting.settleAll(STOPPING);
     },
+  };
+}
+
+function carryOut(
+  effect: PoolEffect,
+  { act, log }: LoopOptions,
+  waiting: Waiting,
+  dispatch: Loop["dispatch"],
+): void {
+  switch (effect.kind) {
+    case "grant":
+      // Whoever asked has gone away meanwhile: the address goes back.
+      if (!waiting.settle(effect.attachment, ok({ address: effect.address, slot: effect.slot }))) {
+        queueMicrotask(() => dispatch({ kind: "released", attachment: effect.attachment }));
+      }
+      break;
+    case "refuse":
+      waiting.settle(effect.attachment, failed(effect.fault));
+      break;
+    case "note":
+      log[effect.level]({ fault: effect.fault }, effect.text);
+      break;
+    default:
+      act(effect, dispatch);
+  }
+}
+
+type Asker = {
+  readonly leaseOf: (grant: Grant) => StoreChange;
+  readonly settle: (outcome: Result<Grant>) => void;
+};
+
+type Waiting = {
+  readonly has: (attachment: Attachment) => boolean;
+  readonly add: (attachment: Attachment, asker: Asker) => void;
+  /** Answers the one who asked, once; false where nobody did. */
+  readonly settle: (attachment: Attachment, outcome: Result<Grant>) => boolean;
+  readonly settleAll: (fault: Fault) => void;
+  /** Grants need their lease on disk before anybody hears of them. */
+  readonly leases: (effects: readonly PoolEffect[]) => StoreChange[];
+};
+
+/** Who waits for the outcome of an `acquire`. */
+function openWaiting(): Waiting {
+  const askers = new Map<string, Asker>();
+  return {
+    has: (attachment) => askers.has(attachmentKey(attachment)),
+    add(attachment, asker) {
+      askers.set(attachmentKey(attachment), asker);
+    },
+    settle(attachment, outcome) {
+      const key = attachmentKey(attachment);
+      const asker = askers.get(key);
+      askers.delete(key);
+      asker?.settle(outcome);
+      return asker !== undefined;
+    },
+    settleAll(fault) {
+      for (const asker of askers.values()) asker.settle(failed(fault));
+      askers.clear();
+    },
+    leases: (effects) =>
+      effects.flatMap((effect) => {
+        if (effect.kind !== "grant") return [];
+        const asker = askers.get(attachmentKey(effect.attachment));
+        return asker === undefined ? [] : [asker.leaseOf(effect)];
+      }),
   };
 }

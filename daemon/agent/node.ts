@@ -16,7 +16,9 @@ import { vSwitchesOf } from "../core/config/eni-conf.ts";
 import { type Kernel } from "../core/kernel.ts";
 import { type Limits, type Pool, type PoolSettings } from "../core/pool/model.ts";
 import { restore } from "../core/pool/restore.ts";
+import { decideBounds } from "../core/quota/decide-bounds.ts";
 import { openKernel } from "../netlink/kernel.ts";
+import { openNetns } from "../netlink/netns.ts";
 import { type AgentApi, openRpcServer } from "../rpc/server.ts";
 import { type LeaseRow } from "../store/schema.ts";
 import { openStore, type Store } from "../store/store.ts";
@@ -36,7 +38,7 @@ import { type Log } from "./log.ts";
 import { startLoop } from "./loop.ts";
 import { type Records, recordsOf } from "./persist.ts";
 import { attachmentOf, openPods } from "./pods.ts";
-import { decideBounds, drainSettings, poolSettings } from "./settings.ts";
+import { drainSettings, poolSettings } from "./settings.ts";
 
 export type NodeOptions = {
   readonly args: Arguments;
@@ -83,7 +85,8 @@ export async function runNode(options: NodeOptions): Promise<Result<void, StartF
   const parts = await openParts(options, store);
   if (!parts.ok) return parts;
   await using running = parts.value;
-  if (args.drain) return drained(running, log, stop);
+  // Awaited here: the parts must not be closed before it has ended.
+  if (args.drain) return await drained(running, log, stop);
   api = running.api;
   server.setServing(true);
   log.info({ socket: args.socketPath, tookMs: Math.round(performance.now()) }, "serving");
@@ -134,6 +137,8 @@ async function openParts(options: NodeOptions, store: Store): Promise<Result<Run
       initial: restore({
         settings: args.drain ? drainSettings(settings) : settings,
         limits,
+        ...(records.limits !== undefined && { learnt: records.limits }),
+        ...(records.limits !== undefined && { learnt: records.limits }),
         vSwitches: facts.configured.flatMap((id) => vSwitches.get(id) ?? []),
         records: args.drain ? { ...records, cooldowns: [] } : records,
         nowMs: nowMs(),
@@ -150,6 +155,7 @@ async function openParts(options: NodeOptions, store: Store): Promise<Result<Run
   const pods = openPods({
     loop,
     kernel,
+    checkNetns,
     write: (changes) => store.write(changes),
     nowMs,
     log,
@@ -163,6 +169,13 @@ async function openParts(options: NodeOptions, store: Store): Promise<Result<Run
   await finishInterrupted(pods, leases, log);
   const moved = stack.move();
   return ok({ api: pods, pool: loop.pool, kernel, [Symbol.asyncDispose]: () => moved.disposeAsync() });
+}
+
+function checkNetns(path: string): Result<void> {
+  const opened = openNetns(path, undefined);
+  if (!opened.ok) return opened;
+  opened.value[Symbol.dispose]();
+  return ok(undefined);
 }
 
 type Known = {
@@ -206,7 +219,11 @@ async function learnFacts(
   if (!enis.ok) return enis;
   const written = store.write(factsToStore(facts.value));
   if (!written.ok) return failed({ text: sentence(written.fault) });
-  const bounds = decideBounds(config.eni, node.instanceType, records.limits);
+  const bounds = decideBounds({
+    config: config.eni,
+    instanceType: node.instanceType,
+    ...(records.limits !== undefined && { learnt: records.limits }),
+  });
   log.info({ ...bounds }, "limits of this node");
   const { enisMax, addressesPerEni } = bounds;
   const settings = poolSettings(config.eni, bounds, node, facts.value.securityGroups);

@@ -39,7 +39,7 @@ export function storeChanges(
       case "forget-cooldown":
         return [{ kind: "delete-cooldown", address: effect.address }];
       case "persist-limits":
-        return [{ kind: "put-meta", key: "limits", value: encodeRecord({ ...pool.limits, instanceType }) }];
+        return [{ kind: "put-meta", key: "limits", value: encodeRecord({ ...pool.learnt, instanceType }) }];
       default:
         return [];
     }
@@ -51,7 +51,7 @@ export type Records = {
   readonly leases: readonly LeaseRecord[];
   readonly cooldowns: readonly CooldownRecord[];
   /** Learnt about this instance type. */
-  readonly limits?: Limits;
+  readonly limits?: Partial<Limits>;
   /** One sentence for each record that could not be read. */
   readonly unreadable: readonly string[];
 };
@@ -86,9 +86,9 @@ function leaseRecord(row: LeaseRow): LeaseRecord | undefined {
   return { attachment: { network, containerId, ifName }, address, slot };
 }
 
-function limitsOf(text: string | undefined, instanceType: string): Limits | undefined {
+function limitsOf(text: string | undefined, instanceType: string): Partial<Limits> | undefined {
   const decoded = text === undefined ? undefined : decodeLimitsRecord(text);
   if (decoded?.ok !== true || decoded.value.instanceType !== instanceType) return undefined;
-  const { enisMax, addressesPerEni } = decoded.value;
-  return { enisMax, addressesPerEni };
+  const { instanceType: _, ...limits } = decoded.value;
+  return limits;
 }

@@ -18,6 +18,8 @@ import { type Grant, type Loop } from "./loop.ts";
 export type PodsOptions = {
   readonly loop: Loop;
   readonly kernel: Kernel;
+  /** Is CNI_NETNS a pod's network namespace? Asked before an address is: a wrong path must not cost an ENI. */
+  readonly checkNetns: (path: string) => Result<void>;
   readonly write: (changes: readonly StoreChange[]) => Result<void>;
   readonly nowMs: () => number;
   readonly log: Log;
@@ -72,6 +74,8 @@ async function add(
   const { loop, nowMs, log } = options;
   const key = attachmentKey(call.attachment);
   const startedMs = nowMs();
+  const netns = options.checkNetns(call.netns);
+  if (!netns.ok) return netns;
   const former = pods.get(key);
   if (former !== undefined && (former.state !== "done" || former.netns !== call.netns)) {
     const removed = await remove(options, pods, former);

@@ -32,7 +32,7 @@ const ENI_CONF = `
        "access_secret": "",
        "vswitch_selection_policy": "ordered",
        "address_cooldown": "2s",
-       "ip_pool_sync_period": "2s"
+       "ip_pool_sync_period": "5s"
       }
 `;
 

@@ -50,12 +50,20 @@ export async function networkSnapshot(prefix: readonly string[]): Promise<Snapsh
   ]);
   return {
     "ip link": link,
-    "ip address": address.replaceAll(/valid_lft \S+ preferred_lft \S+/g, ""),
+    "ip address": withoutLinkLocal(address.replaceAll(/valid_lft \S+ preferred_lft \S+/g, "")),
     "ip rule": rule,
-    "ip route": route,
+    "ip route": withoutLinkLocal(route),
     "nft list ruleset": ruleset,
     "sysctl net.ipv4": ipv4,
   };
+}
+
+/** The kernel makes fe80:: addresses on its own, some seconds after a link came up (duplicate address detection). */
+function withoutLinkLocal(text: string): string {
+  return text
+    .split("\n")
+    .filter((line) => !line.includes("fe80::"))
+    .join("\n");
 }
 
 /** One line for each title that differs, with the lines that came (+) and went (-). Empty: the same. */
