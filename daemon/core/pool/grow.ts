@@ -41,7 +41,7 @@ const BATCH_MAX = 49;
 const TRUSTED_TRIES = 3;
 /** The same for an ENI whose attachment failed that often, or whose device has been awaited that long. */
 const TRUSTED_ROUNDS = 2;
-const TRUSTED_LINK_MS = 15_000;
+export const TRUSTED_LINK_MS = 15_000;
 /** What happens within this time is worth waiting for. */
 export const SOON_MS = 10_000;
 

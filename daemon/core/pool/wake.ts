@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { missing } from "./grow.ts";
+import { missing, TRUSTED_LINK_MS } from "./grow.ts";
 import { type Call, type Eni, type Pool } from "./model.ts";
 
 /** The earliest time at which something is due; `undefined` where nothing is. */
@@ -23,6 +23,10 @@ export function wakeTime(pool: Pool, nowMs: number): number | undefined {
     considerFuture(consider, pool.inhibited?.untilMs, nowMs);
     for (const eni of pool.enis.values()) considerFuture(consider, eni.assignAfterMs, nowMs);
   }
+  // From then on the device that has not come is not counted on, and another ENI is asked for.
+  if (pool.waiting.length > 0)
+    for (const { state } of pool.enis.values())
+      if (state.kind === "linking") considerFuture(consider, state.sinceMs + TRUSTED_LINK_MS, nowMs);
   for (const eni of pool.enis.values()) considerEni(consider, eni, pool);
   return Number.isFinite(earliest) ? earliest : undefined;
 }

@@ -13,9 +13,7 @@ import { guessType, knownType } from "./instance-types.ts";
 /** Where the limits of the instance type come from. */
 export type LimitsSource = "configuration" | "annotation" | "table" | "guess";
 
-/** Node annotation with the InstanceType object of DescribeInstanceTypes, as JSON. */
-export const INSTANCE_TYPE_ANNOTATION = "alibabacloud.com/instance-type-info";
-
+/** The InstanceType object of DescribeInstanceTypes. */
 const ANNOTATION = z.object({
   InstanceTypeId: z.string(),
   EniQuantity: z.int().min(1),
@@ -27,7 +25,7 @@ export function decideType(input: {
   readonly instanceType: string;
   /** `instance_type_limits` of the configuration. */
   readonly configured: Readonly<Record<string, TypeLimits>>;
-  /** Value of `INSTANCE_TYPE_ANNOTATION`; counts only if it is about this type. */
+  /** Value of the Node annotation `alibabacloud.com/instance-type-info` (JSON); counts only if it is about this type. */
   readonly annotation?: string;
 }): { readonly type: TypeLimits; readonly source: LimitsSource } {
   const { instanceType } = input;

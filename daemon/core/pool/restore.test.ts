@@ -1,0 +1,126 @@
+import { describe, expect, it } from "vitest";
+import { type Ipv4, parseIpv4, parseMac } from "../../../proto/addr.ts";
+import { eniId, vSwitchId } from "../../../proto/ids.ts";
+import { attachmentOf, SETTINGS } from "./fake-node.ts";
+import { type Pool } from "./model.ts";
+import { type EniRecord } from "./records.ts";
+import { restore, type RestoreInput } from "./restore.ts";
+import { step } from "./step.ts";
+
+const A = vSwitchId("vsw-a");
+const ip = (text: string): Ipv4 => parseIpv4(text) ?? expect.fail(text);
+const MAC = parseMac("00:16:3e:00:00:01") ?? expect.fail("MAC");
+
+type KnownRecord = Exclude<EniRecord, { readonly kind: "creating" }>;
+
+function known(
+  kind: "attaching" | "ready" | "detaching" | "deleting",
+  slot: number,
+  last: number,
+): KnownRecord {
+  const addresses = [ip(`10.0.0.${last}`), ip(`10.0.0.${last + 1}`), ip(`10.0.0.${last + 2}`)];
+  const facts = { id: eniId(`eni-${slot}`), mac: MAC, primary: ip(`10.0.0.${last}`) };
+  return { slot, vSwitch: A, kind, facts, addresses, unassigning: [] };
+}
+
+function restored(records: Partial<RestoreInput["records"]>): Pool {
+  return restore({
+    settings: SETTINGS,
+    limits: { enisMax: 3, addressesPerEni: 15 },
+    vSwitches: [],
+    records: { enis: [], leases: [], cooldowns: [], ...records },
+    nowMs: 1_000,
+    seed: 7,
+  });
+}
+
+function lease(name: string, address: string, slot: number): RestoreInput["records"]["leases"][number] {
+  return { attachment: attachmentOf(name), address: ip(address), slot };
+}
+
+describe("restore()", () => {
+  it("gives back what pods have, what cools down and what was to be given back", () => {
+    const pool = restored({
+      enis: [{ ...known("ready", 2, 1), unassigning: [ip("10.0.0.3")] }],
+      leases: [lease("a", "10.0.0.1", 2)],
+      cooldowns: [{ address: ip("10.0.0.2"), untilMs: 9_000 }],
+    });
+    expect(pool.enis.get(2)).toEqual({
+      slot: 2,
+      vSwitch: A,
+      facts: { id: "eni-2", mac: MAC, primary: "10.0.0.1" },
+      misses: 0,
+      state: { kind: "linking", sinceMs: 1_000, rounds: 0, inUse: false, unsure: false, relinkAtMs: 1_000 },
+      unassigning: { unsure: true, call: { tries: 0 } },
+      addresses: new Map([
+        ["10.0.0.1", { kind: "used", attachment: attachmentOf("a") }],
+        ["10.0.0.2", { kind: "cooling", untilMs: 9_000 }],
+        ["10.0.0.3", { kind: "unassigning" }],
+      ]),
+    });
+    expect(pool.unplaced).toEqual(new Map());
+  });
+
+  it("links attached ENIs and asks for the cloud's view with the first event, and nothing else before it", () => {
+    const request = { token: "t-1", vSwitch: A, securityGroups: [], secondaryCount: 3, tags: {} };
+    const pool = restored({
+      enis: [
+        known("ready", 0, 1),
+        known("attaching", 1, 11),
+        known("deleting", 2, 21),
+        { slot: 3, vSwitch: A, kind: "creating", request },
+      ],
+    });
+    const first = step(pool, { kind: "ticked", nowMs: 1_000 });
+    expect(first.effects).toEqual([
+      { kind: "link-eni", slot: 0, eni: "eni-0" },
+      { kind: "describe", scope: { by: "instance" } },
+    ]);
+    const seen = step(first.pool, { kind: "described", scope: { by: "instance" }, views: [], nowMs: 1_100 });
+    expect(seen.effects.filter(({ kind }) => kind !== "describe")).toEqual([
+      { kind: "attach-eni", slot: 1, eni: "eni-1", priority: "warm-up" },
+      { kind: "create-eni", slot: 3, request, priority: "warm-up" },
+      { kind: "delete-eni", slot: 2, eni: "eni-2" },
+    ]);
+  });
+
+  it("keeps an ENI with pods, whatever was begun with it", () => {
+    for (const kind of ["attaching", "detaching", "deleting"] as const) {
+      const pool = restored({ enis: [known(kind, 0, 1)], leases: [lease("a", "10.0.0.2", 0)] });
+      expect(pool.enis.get(0)?.state.kind).toBe("linking");
+    }
+  });
+
+  it("gives a lease to the ENI that stays where one that leaves had the address before", () => {
+    const pool = restored({
+      enis: [known("deleting", 0, 1), known("ready", 1, 1)],
+      leases: [lease("a", "10.0.0.1", 1)],
+    });
+    expect(pool.enis.get(0)?.state.kind).toBe("deleting");
+    expect(pool.enis.get(1)?.addresses.get(ip("10.0.0.1"))?.kind).toBe("used");
+  });
+
+  it("keeps what belongs to no known ENI: not served, released with a cooldown", () => {
+    const pool = restored({ leases: [lease("a", "10.0.0.1", 0)] });
+    const attachment = attachmentOf("a");
+    const again = step(pool, { kind: "add-requested", attachment, deadlineMs: 1e6, nowMs: 1_000 });
+    expect(again.effects.filter(({ kind }) => kind === "refuse")).toMatchObject([
+      { fault: { kind: "not-ready" } },
+    ]);
+    const gone = step(again.pool, { kind: "released", attachment, nowMs: 2_000 });
+    expect(gone.pool.unplaced).toEqual(
+      new Map([["10.0.0.1", { state: { kind: "cooling", untilMs: 32_000 } }]]),
+    );
+    const thawed = step(gone.pool, { kind: "ticked", nowMs: 32_000 });
+    expect(thawed.pool.unplaced).toEqual(new Map());
+    expect(thawed.effects).toContainEqual({ kind: "forget-cooldown", address: "10.0.0.1" });
+  });
+
+  it("does not let a clock that was set back lengthen a cooldown", () => {
+    const pool = restored({
+      enis: [known("ready", 0, 1)],
+      cooldowns: [{ address: ip("10.0.0.1"), untilMs: 9e9 }],
+    });
+    expect(pool.enis.get(0)?.addresses.get(ip("10.0.0.1"))).toEqual({ kind: "cooling", untilMs: 31_000 });
+  });
+});
