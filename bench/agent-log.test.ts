@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { phasesOf } from "./agent-log.ts";
+import { phasesOf, totalMs } from "./agent-log.ts";
 
 describe("phasesOf()", () => {
   it("takes the times of pods and passes over everything else", () => {
@@ -12,5 +12,11 @@ describe("phasesOf()", () => {
       '{"cut off',
     ].join("\n");
     expect(phasesOf(log)).toEqual({ waitedMs: [0.4, 0.2], kernelMs: [3.1, 2.9], detachMs: [21.5] });
+  });
+});
+
+describe("totalMs()", () => {
+  it("adds the phases of each ADD", () => {
+    expect(totalMs({ waitedMs: [1, 2], kernelMs: [10, 20], detachMs: [99] })).toEqual([11, 22]);
   });
 });

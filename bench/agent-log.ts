@@ -29,6 +29,11 @@ export function phasesOf(log: string): AgentPhases {
   };
 }
 
+/** From each ADD's call until its answer, as far as the agent sees it. */
+export function totalMs({ waitedMs, kernelMs }: AgentPhases): number[] {
+  return waitedMs.map((ms, index) => ms + (kernelMs[index] ?? 0));
+}
+
 function parseLine(line: string): readonly Readonly<Record<string, unknown>>[] {
   if (!line.startsWith("{")) return [];
   try {

@@ -17,12 +17,12 @@ export type Container = { readonly id: string; readonly netns: string };
 export type Contender = {
   readonly name: string;
   /** ADD or DEL; `tookMs` is that of the whole exec. Throws with what was printed where the status is not 0. */
-  readonly exec: (command: "ADD" | "DEL", container: Container) => Promise<Ran>;
+  readonly exec: (verb: "ADD" | "DEL", container: Container) => Promise<Ran>;
 };
 
 /** `terway`. `node`: namespace in which the plugin runs; `conf`: its configuration, with the agent's socket. */
 export function openOurs(node: string, conf: string): Contender {
-  return open("ours", program("terway"), node, conf);
+  return open("ours", [program("terway")], node, conf);
 }
 
 /** A peer with host-local addresses, whose leases are kept below `directory`. */
@@ -40,29 +40,32 @@ export function openPeer(name: "ptp" | "bridge", directory: string, node: string
       routes: [{ dst: "0.0.0.0/0" }],
     },
   };
-  return open(name, join(CNI_PATH, name), node, JSON.stringify(conf));
+  return open(name, [join(CNI_PATH, name)], node, JSON.stringify(conf));
 }
 
-/** Does nothing: what executing a program costs here, whatever it does. */
-export function openFloor(node: string): Contender {
-  return open("floor (true)", "/bin/true", node, "{}");
+/** Programs that do nothing: what executing any costs here, and what executing Node costs, whatever it does. */
+export function openFloors(node: string): Contender[] {
+  return [
+    open("floor: true", ["/bin/true"], node, "{}"),
+    open("floor: node, empty program", [process.execPath, "--eval", ""], node, "{}"),
+  ];
 }
 
-function open(name: string, file: string, node: string, conf: string): Contender {
+function open(name: string, command: readonly string[], node: string, conf: string): Contender {
   return {
     name,
-    async exec(command, { id, netns }) {
+    async exec(verb, { id, netns }) {
       const env = {
         PATH: process.env["PATH"] ?? "",
-        CNI_COMMAND: command,
+        CNI_COMMAND: verb,
         CNI_CONTAINERID: id,
         CNI_NETNS: `/run/netns/${netns}`,
         CNI_IFNAME: "eth0",
         CNI_PATH,
         CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${id};K8S_POD_INFRA_CONTAINER_ID=${id}`,
       };
-      const ran = await run("nsenter", [`--net=/run/netns/${node}`, file], { env, stdin: conf });
-      if (ran.status !== 0) throw new Error(`${name} ${command} of ${id}: ${ran.stdout}${ran.stderr}`);
+      const ran = await run("nsenter", [`--net=/run/netns/${node}`, ...command], { env, stdin: conf });
+      if (ran.status !== 0) throw new Error(`${name} ${verb} of ${id}: ${ran.stdout}${ran.stderr}`);
       return ran;
     },
   };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { totalMs } from "../agent-log.ts";
 import { type Calls, describeCalls } from "../call-counts.ts";
 import { callFigures } from "../call-figures.ts";
 import { type Row } from "../figures.ts";
@@ -19,6 +20,7 @@ const ROW = "first ADD on an empty pool";
 export const measureEmptyPool: Measure = async (run) => {
   const rounds = run.quick ? 1 : 3;
   const took: number[] = [];
+  const inAgent: number[] = [];
   const counted: Calls[] = [];
   for (let round = 0; round < rounds; round++) {
     run.progress(`${round + 1} of ${rounds}`);
@@ -29,6 +31,7 @@ export const measureEmptyPool: Measure = async (run) => {
       await lab.settled();
       const [ran, calls] = await lab.counting(() => lab.ours.exec("ADD", container), "settled");
       took.push(ran.tookMs);
+      inAgent.push(...totalMs(lab.phases()).map((ms) => ms - CLOUD_MS));
       counted.push(calls);
     });
   }
@@ -49,6 +52,7 @@ export const measureEmptyPool: Measure = async (run) => {
         `attach -> link ${DELAY_MS.attachLink}; upstream's leaves out its waits for Describe and metadata too`,
     },
   ];
+  rows.push({ kind: "figure", row: ROW, what: "of it, in the agent", unit: "ms", samples: inAgent });
   const note = first === undefined ? "" : describeCalls(first);
   return [...rows, ...callFigures(ROW, counted, { upstream: emptyPool, note })];
 };

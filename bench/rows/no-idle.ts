@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { totalMs } from "../agent-log.ts";
 import { type Calls, describeCalls } from "../call-counts.ts";
 import { callFigures } from "../call-figures.ts";
 import { withLab } from "../lab.ts";
@@ -32,6 +33,9 @@ export const measureNoIdle: Measure = (run) =>
       took.push(ran.tookMs);
       counted.push(calls);
     }
+    const inAgent = totalMs(lab.phases())
+      .slice(-rounds)
+      .map((ms) => ms - DELAY_MS.assign);
     const [one] = counted;
     const { noIdle } = UPSTREAM;
     return [
@@ -46,6 +50,7 @@ export const measureNoIdle: Measure = (run) =>
         target: TARGET.noIdleOwnMs,
         note: `wall time less ${DELAY_MS.assign} ms: assign`,
       },
+      { kind: "figure", row: ROW, what: "of it, in the agent", unit: "ms", samples: inAgent },
       ...callFigures(ROW, counted, {
         upstream: noIdle,
         note: `${one === undefined ? "" : describeCalls(one)}; from each ADD's exec to its answer`,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Container, type Contender, openFloor, openPeer } from "../contender.ts";
+import { type Container, type Contender, openFloors, openPeer } from "../contender.ts";
 import { type Figure, type Row } from "../figures.ts";
 import { type Lab, withLab } from "../lab.ts";
 import { type Measure } from "../run.ts";
@@ -24,7 +24,7 @@ export const measureWarmPool: Measure = (run) =>
       lab.ours,
       openPeer("ptp", lab.directory, peers),
       openPeer("bridge", lab.directory, peers),
-      openFloor(peers),
+      ...openFloors(peers),
     ];
     const containers = await lab.containers(contenders.length * (rounds + WARM_UP));
     await lab.settled();
