@@ -23,8 +23,13 @@ node_packages() {
   printf '%s\n' "$want" >"$stamp"
 }
 
-# system PACKAGE COMMAND...: installs PACKAGE where one of the commands is missing.
+# Node 26 is linked against libatomic, which a minimal system lacks.
+node_library() {
+  node_modules/.bin/node --version >/dev/null 2>&1 || missing="$missing libatomic1"
+}
+
 missing=""
+# system PACKAGE COMMAND...: installs PACKAGE where one of the commands is missing.
 system() {
   package=$1
   shift
@@ -51,7 +56,10 @@ install_missing() {
 
 for part in "$@"; do
   case $part in
-    node) node_packages ;;
+    node)
+      node_packages
+      node_library
+      ;;
     run)
       system iproute2 ip
       system nftables nft
