@@ -86,6 +86,20 @@ function tokensOf(calls: Awaited<ReturnType<RigNode["calls"]>>): Set<unknown> {
   return new Set(calls.map(({ parameters }) => parameters["ClientToken"]));
 }
 
+/** The longest one begins first. */
+describe.concurrent("a device that does not come", () => {
+  it("a device that never appears: another ENI, and the broken one goes back", async ({ expect }) => {
+    await onNode("no-link", expect, async (node) => {
+      await node.fault("add", "linkNeverAppears", `instance=${node.node.name}`);
+      const { tookMs } = await node.add();
+      note("device never appears", tookMs);
+      expect(tookMs).toBeLessThan(30_000);
+      expect(await node.calls("CreateNetworkInterface")).toHaveLength(2);
+      await until("the broken one is gone", async () => (await node.enis()).length === 1, 30_000, 200);
+    });
+  });
+});
+
 describe.concurrent("a reply that is lost", () => {
   it("of Create: the same call again finds the same ENI", async ({ expect }) => {
     await onNode("lost-create", expect, async (node) => {
@@ -326,16 +340,6 @@ describe.concurrent("what happens behind the agent's back", () => {
       expect(enis).toHaveLength(1);
       expect(enis[0]?.id).not.toBe(eni?.id);
       await node.del(first.pod);
-    });
-  });
-
-  it("a device that never appears: another ENI, and the broken one goes back", async ({ expect }) => {
-    await onNode("no-link", expect, async (node) => {
-      await node.fault("add", "linkNeverAppears", `instance=${node.node.name}`);
-      const { tookMs } = await node.add();
-      note("device never appears", tookMs);
-      expect(tookMs).toBeLessThan(30_000);
-      expect(await node.calls("CreateNetworkInterface")).toHaveLength(2);
     });
   });
 });
