@@ -150,7 +150,7 @@ export function describeFault(fault: Fault): string {
     case "agent-protocol":
       return `the terway agent and this plugin do not understand each other: ${fault.reason}`;
     case "deadline":
-      return `${fault.what} took longer than ${fault.waitedMs} ms${because(fault.cause)}`;
+      return `${fault.what} took longer than ${Math.round(fault.waitedMs)} ms${because(fault.cause)}`;
     case "attachment-busy":
       return `another call for ${fault.attachment} is being carried out`;
     case "not-ready":
