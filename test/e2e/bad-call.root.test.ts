@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DOCUMENTED_POLICY } from "../../sim/model/topology-default.ts";
 import { type Agent, type AgentOptions, prepareAgent, runAgent, startAgent } from "../harness/agent.ts";
 import { plugin, type Pod } from "../harness/pod.ts";
-import { differences } from "../harness/snapshot.ts";
+import { differences, type Snapshot } from "../harness/snapshot.ts";
 import { type OneNode, openOneNode, socketOf } from "./one-node.ts";
 
 /** The credential may do all but make ENIs. */
@@ -22,6 +22,7 @@ describe("terway", () => {
   let agent: Agent;
   let options: AgentOptions;
   let pod: Pod;
+  let before: Snapshot;
 
   beforeAll(async () => {
     const policies = { terway: { ...DOCUMENTED_POLICY, Statement: NO_CREATE } };
@@ -30,6 +31,7 @@ describe("terway", () => {
     await prepareAgent(options);
     agent = await startAgent(options);
     pod = await one.pod("web", options);
+    before = await one.snapshot();
   });
   afterAll(async () => {
     await agent.kill();
@@ -47,7 +49,6 @@ describe("terway", () => {
 
   /** Runs ADD, which has to fail with exit status 1 and nothing changed; returns the error object. */
   async function refusal(env: Readonly<Record<string, string>>, stdin: string): Promise<unknown> {
-    const before = await one.snapshot();
     const ran = await plugin("ADD", { ...pod, conf: stdin }, env);
     expect(differences(before, await one.snapshot())).toEqual([]);
     expect({ status: ran.status, stderr: ran.stderr }).toEqual({ status: 1, stderr: "" });
@@ -118,7 +119,6 @@ describe("terway", () => {
   });
 
   it("leaves the agent that runs alone when another one is started on its socket", async () => {
-    const before = await one.snapshot();
     const ran = await runAgent(options);
     const said = `another terwayd answers on ${socketOf(options)}; stop it first, or give this one another --socket`;
     expect(ran).toMatchObject({ status: 1, stdout: "", stderr: `terwayd: ${said}\n` });

@@ -11,7 +11,7 @@ import { DEFAULT_TOPOLOGY_FILE, DOCUMENTED_POLICY } from "../../sim/model/topolo
 import { type AgentOptions, prepareAgent, runAgent } from "../harness/agent.ts";
 import { run } from "../harness/process.ts";
 import { program } from "../harness/programs.ts";
-import { differences } from "../harness/snapshot.ts";
+import { differences, type Snapshot } from "../harness/snapshot.ts";
 import { type OneNode, openOneNode } from "./one-node.ts";
 
 const KEY = "LTAI5tSimulatedVpcKey";
@@ -38,8 +38,10 @@ const TOPOLOGY = {
 };
 
 let one: OneNode;
+let before: Snapshot;
 beforeAll(async () => {
   one = await openOneNode(`tw${process.pid}b`, TOPOLOGY);
+  before = await one.snapshot();
 });
 afterAll(async () => {
   await one[Symbol.asyncDispose]();
@@ -48,7 +50,6 @@ afterAll(async () => {
 /** Runs terwayd to its end with status 1 and nothing changed on node and in cloud; returns what it says, by lines. */
 async function refusal(options: AgentOptions): Promise<string[]> {
   await prepareAgent(options);
-  const before = await one.snapshot();
   const ran = await runAgent(options);
   expect(differences(before, await one.snapshot())).toEqual([]);
   expect({ status: ran.status, stdout: ran.stdout }).toEqual({ status: 1, stdout: "" });
