@@ -8,6 +8,7 @@ import { callFigures } from "../call-figures.ts";
 import { type Row } from "../figures.ts";
 import { withLab } from "../lab.ts";
 import { type BenchRun, type Measure } from "../run.ts";
+import { SHIPPED_POOL } from "../topology.ts";
 import { TARGET, UPSTREAM } from "../upstream.ts";
 
 /** Without cooldown, as upstream, and with the default one. */
@@ -24,10 +25,13 @@ export const measureChurn: Measure = async (run) => {
 async function churn(run: BenchRun, cooldown: string, about: string): Promise<Row[]> {
   const pairs = run.quick ? 20 : 100;
   const row = `${pairs} ADD + ${pairs} DEL, cooldown ${cooldown}`;
-  return withLab(run, { idleMin: 5, idleMax: 5, cooldown }, async (lab) => {
+  return withLab(run, { ...SHIPPED_POOL, cooldown }, async (lab) => {
     await lab.start();
     const [container] = await lab.containers(1);
     if (container === undefined) throw new Error("no container");
+    // Warm as on a node that has had a pod: its ENI is there, with idle addresses.
+    await lab.ours.exec("ADD", container);
+    await lab.ours.exec("DEL", container);
     await lab.settled();
     const took: number[] = [];
     const [, calls] = await lab.counting(async () => {
