@@ -9,7 +9,7 @@ import { destination, type Logger, pino, stdTimeFunctions } from "pino";
 /** info: something changed. debug: why. warn: it will be retried. error: a person must act. */
 export type Log = Logger;
 
-export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
 export function openLog(level: (typeof LOG_LEVELS)[number]): Log {
   return pino(

@@ -1,0 +1,33 @@
+import { describe, expect, it } from "vitest";
+import { parseArguments } from "./arguments.ts";
+
+describe("parseArguments()", () => {
+  it("has a default for everything", () => {
+    expect(parseArguments([])).toEqual({
+      ok: true,
+      value: {
+        configDir: "/etc/eni",
+        secretDir: "/var/alibaba-addon-secret",
+        stateDir: "/var/lib/terway",
+        socketPath: "/var/run/terway/agent.sock",
+        logLevel: "info",
+        drain: false,
+        check: false,
+        help: false,
+      },
+    });
+  });
+
+  it("refuses what it does not know in one sentence", () => {
+    const table: readonly (readonly [readonly string[], string])[] = [
+      [["--nonsense"], "Unknown option '--nonsense'"],
+      [["file"], "Unexpected argument 'file'"],
+      [["--log-level", "loud"], "--log-level loud: give one of debug, info, warn, error, silent"],
+      [["--socket"], "argument missing"],
+    ];
+    for (const [argv, text] of table) {
+      const parsed = parseArguments(argv);
+      expect(parsed.ok ? "accepted" : parsed.fault, argv.join(" ")).toContain(text);
+    }
+  });
+});

@@ -1,0 +1,108 @@
+/**
+ * A loop with one ENI of two addresses that is ready, over a store that can be told to fail. For tests.
+ *
+ * @module
+ */
+import { parseIpv4, parseMac } from "../../proto/addr.ts";
+import { type Attachment } from "../../proto/attachment.ts";
+import { parseCidr } from "../../proto/cidr.ts";
+import { eniId, instanceId, vSwitchId } from "../../proto/ids.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { type EniView } from "../core/cloud.ts";
+import { type PoolEffect } from "../core/pool/model.ts";
+import { restore } from "../core/pool/restore.ts";
+import { type StoreChange } from "../store/schema.ts";
+import { openLog } from "./log.ts";
+import { type Loop, startLoop } from "./loop.ts";
+
+const VSWITCH = vSwitchId("vsw-1");
+const ENI = eniId("eni-1");
+
+function must<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw new Error("undefined");
+  return value;
+}
+
+export const VIEW: EniView = {
+  id: ENI,
+  mac: must(parseMac("00:16:3e:00:00:01")),
+  status: "InUse",
+  type: "Secondary",
+  vSwitch: VSWITCH,
+  instance: instanceId("i-1"),
+  primary: must(parseIpv4("10.0.0.10")),
+  addresses: [must(parseIpv4("10.0.0.10")), must(parseIpv4("10.0.0.11"))],
+  securityGroups: [],
+  tags: { creator: "terway" },
+  serviceManaged: false,
+};
+
+export type Lab = {
+  readonly loop: Loop;
+  /** What was written and done, in order. */
+  readonly order: string[];
+  readonly acts: PoolEffect[];
+  readonly write: (changes: readonly StoreChange[]) => Result<void>;
+  readonly failWrites: (fail: boolean) => void;
+};
+
+/** Room for one more ENI, whose creation nobody answers: a third pod waits. */
+export function openLab(): Lab {
+  const order: string[] = [];
+  const acts: PoolEffect[] = [];
+  let failing = false;
+  const write = (changes: readonly StoreChange[]): Result<void> => {
+    if (failing) return failed({ kind: "store", op: "write", reason: "disk full" });
+    order.push(...changes.map(({ kind }) => `write ${kind}`));
+    return ok(undefined);
+  };
+  const loop = startLoop({
+    initial: restore({
+      settings: {
+        instance: instanceId("i-1"),
+        idleMin: 0,
+        idleMax: 5,
+        cooldownMs: 0,
+        settleMs: 60_000,
+        vSwitchRetryMs: 60_000,
+        vSwitchPolicy: "ordered",
+        eniPolicy: "most_ips",
+        securityGroups: [],
+        eniTags: {},
+        ownTags: { creator: "terway" },
+      },
+      limits: { enisMax: 2, addressesPerEni: 2 },
+      vSwitches: [
+        { id: VSWITCH, vpc: "v", zone: "z", cidr: must(parseCidr("10.0.0.0/24")), availableAddresses: 100 },
+      ],
+      records: { enis: [], leases: [], cooldowns: [] },
+      nowMs: 0,
+      seed: 1,
+    }),
+    write,
+    act: (effect) => {
+      order.push(`act ${effect.kind}`);
+      acts.push(effect);
+    },
+    nowMs: () => performance.now(),
+    instanceType: "ecs.g7.xlarge",
+    log: openLog("silent"),
+  });
+  loop.dispatch({ kind: "described", scope: { by: "instance" }, views: [VIEW] });
+  const link = acts.find((effect) => effect.kind === "link-eni");
+  loop.dispatch({ kind: "eni-linked", slot: link?.slot ?? -1, eni: ENI, ifIndex: 7 });
+  order.length = 0;
+  return {
+    loop,
+    order,
+    acts,
+    write,
+    failWrites: (fail) => {
+      failing = fail;
+    },
+  };
+}
+
+export function attachment(containerId: string): Attachment {
+  return { network: "terway", containerId, ifName: "eth0" };
+}
