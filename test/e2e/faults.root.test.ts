@@ -7,7 +7,7 @@
 import { afterAll, beforeAll, describe, type ExpectStatic, it } from "vitest";
 import { until } from "../harness/process.ts";
 import { type NodeOptions, openRig, ELEVEN_ACTIONS, type Rig, type RigNode } from "./rig.ts";
-import { KEY_WITHOUT_CREATE, type NodeSpec } from "./topology.ts";
+import { KEY_WITHOUT_CREATE, type NodeSpec, QUICK_RELEASE } from "./topology.ts";
 
 const NAME = "twfault";
 /** A fault costs one more round of calls, of which each takes up to a second; upstream's pods wait 118 s. */
@@ -44,7 +44,8 @@ const report: string[] = [];
 let rig: Rig;
 
 beforeAll(async () => {
-  rig = await openRig(NAME, SPECS);
+  // What is awaited only in the end is made short.
+  rig = await openRig(NAME, SPECS, { latencies: QUICK_RELEASE });
 });
 
 afterAll(async () => {
@@ -57,25 +58,14 @@ afterAll(async () => {
     throw new Error(`actions were called that the RAM policy does not have: ${others.join(", ")}`);
 });
 
-/** Runs `work` on a node of its own; afterwards nothing may be left of it in cloud and kernel. */
+/** Runs `work` on the node of the case; afterwards nothing may be left of it in cloud and kernel. */
 async function onNode(
   name: Case,
   expect: ExpectStatic,
   work: (node: RigNode) => Promise<void>,
   options: NodeOptions = {},
 ): Promise<void> {
-  const spec = SPECS.find((candidate) => candidate.name === name);
-  if (spec === undefined) throw new Error(`no node for ${name}`);
-  const node = await rig.openNode(spec, options);
-  let left: string[] = [];
-  try {
-    await work(node).catch((error: unknown) => {
-      throw new Error(`${String(error)}\n${node.agent().process.output()}`, { cause: error });
-    });
-  } finally {
-    left = await node.close();
-  }
-  expect(left).toEqual([]);
+  expect(await rig.onNode(name, work, options)).toEqual([]);
 }
 
 function note(what: string, tookMs: number, outcome = "address"): void {

@@ -7,8 +7,8 @@
 import { afterAll, beforeAll, it } from "vitest";
 import { type Pod } from "../harness/pod.ts";
 import { until } from "../harness/process.ts";
-import { callReport, openRig, type Rig, type RigNode } from "./rig.ts";
-import { type NodeSpec } from "./topology.ts";
+import { callReport, cloudState, openRig, type Rig, type RigNode } from "./rig.ts";
+import { type NodeSpec, QUICK_RELEASE } from "./topology.ts";
 
 const NAME = "tworder";
 /** Two addresses on an ENI: after two pods the next ENI, and with it the next choice, is due. */
@@ -30,8 +30,7 @@ beforeAll(async () => {
     latencies: {
       attachLink: range(300, 500),
       attachInUse: range(100, 200),
-      detachDone: range(300, 600),
-      deleteDone: range(200, 400),
+      ...QUICK_RELEASE,
       addressHoldOff: range(500, 1000),
     },
   });
@@ -42,10 +41,13 @@ afterAll(async () => {
   if (left.length > 0) throw new Error(`left or broken:\n${left.join("\n")}`);
 });
 
-async function openNode(spec: NodeSpec, retryAfter: string): Promise<RigNode> {
-  return rig.openNode(spec, {
-    eniConf: { vswitch_retry_after: retryAfter, instance_type_limits: { [TYPE]: LIMITS } },
-  });
+async function onNode(
+  { name }: NodeSpec,
+  retryAfter: string,
+  work: (node: RigNode) => Promise<void>,
+): Promise<string[]> {
+  const eniConf = { vswitch_retry_after: retryAfter, instance_type_limits: { [TYPE]: LIMITS } };
+  return rig.onNode(name, work, { eniConf });
 }
 
 /** Adds so many pods, one by one; "a", "b" or "c" is where an address is from. */
@@ -69,7 +71,7 @@ async function takeOne(node: RigNode, vSwitch: string | undefined): Promise<stri
 }
 
 async function hasRoom(vSwitch: string | undefined, count: number): Promise<boolean> {
-  const { vSwitches } = await rig.simulator.state();
+  const { vSwitches } = await cloudState(NAME);
   return vSwitches.find(({ id }) => id === vSwitch)?.available === count;
 }
 
@@ -78,33 +80,35 @@ async function viewsAsked(): Promise<number> {
 }
 
 it.concurrent("uses the next vSwitch only when the one before is exhausted", async ({ expect }) => {
-  const node = await openNode(ORDER, "10m");
-  // The agent learns from the refusal alone that the second one has an address less than it believes.
-  const foreign = await takeOne(node, node.vSwitches[1]);
-  expect(orderOf(await addPods(node, 8))).toBe("a a a b b c c c");
-  const creations = await node.calls("CreateNetworkInterface");
-  const said = creations.map(({ parameters, end }) => `${String(parameters["VSwitchId"]).at(-1)} ${end}`);
-  expect(said).toEqual(["a ok", "a ok", "b ok", "b refused", "c ok", "c ok"]);
-  expect(creations[3]?.code).toMatch(/^(InvalidVSwitchId\.IpNotEnough|QuotaExceeded\.PrivateIpAddress)$/);
-  await node.fault("add", "deleteEni", `eni=${foreign}`);
-  expect(await node.close()).toEqual([]);
+  const left = await onNode(ORDER, "10m", async (node) => {
+    // The agent learns from the refusal alone that the second one has an address less than it believes.
+    const foreign = await takeOne(node, node.vSwitches[1]);
+    expect(orderOf(await addPods(node, 8))).toBe("a a a b b c c c");
+    const creations = await node.calls("CreateNetworkInterface");
+    const said = creations.map(({ parameters, end }) => `${String(parameters["VSwitchId"]).at(-1)} ${end}`);
+    expect(said).toEqual(["a ok", "a ok", "b ok", "b refused", "c ok", "c ok"]);
+    expect(creations[3]?.code).toMatch(/^(InvalidVSwitchId\.IpNotEnough|QuotaExceeded\.PrivateIpAddress)$/);
+    await node.fault("add", "deleteEni", `eni=${foreign}`);
+  });
+  expect(left).toEqual([]);
 });
 
 it.concurrent("uses an earlier one again as soon as it has room", async ({ expect }) => {
-  const node = await openNode(AGAIN, "2s");
-  const [first, second] = node.vSwitches;
-  const foreign = await takeOne(node, second);
-  const placed = await addPods(node, 6);
-  expect(orderOf(placed)).toBe("a a a b b c");
+  const left = await onNode(AGAIN, "2s", async (node) => {
+    const [first, second] = node.vSwitches;
+    const foreign = await takeOne(node, second);
+    const placed = await addPods(node, 6);
+    expect(orderOf(placed)).toBe("a a a b b c");
 
-  for (const { pod } of placed.filter(({ from }) => from === "a")) await node.del(pod);
-  await until("the first has its addresses again", async () => hasRoom(first, 3), 30_000, 200);
-  // What an ENI has room for comes before a new one.
-  expect(orderOf(await addPods(node, 4))).toBe("c a a a");
+    for (const { pod } of placed.filter(({ from }) => from === "a")) await node.del(pod);
+    await until("the first has its addresses again", async () => hasRoom(first, 3), 30_000, 200);
+    // What an ENI has room for comes before a new one.
+    expect(orderOf(await addPods(node, 4))).toBe("c a a a");
 
-  await node.fault("add", "deleteEni", `eni=${foreign}`);
-  const asked = await viewsAsked();
-  await until("the agent has asked twice", async () => (await viewsAsked()) >= asked + 2, 15_000, 200);
-  expect(orderOf(await addPods(node, 2))).toBe("b c");
-  expect(await node.close()).toEqual([]);
+    await node.fault("add", "deleteEni", `eni=${foreign}`);
+    const asked = await viewsAsked();
+    await until("the agent has asked twice", async () => (await viewsAsked()) >= asked + 2, 15_000, 200);
+    expect(orderOf(await addPods(node, 2))).toBe("b c");
+  });
+  expect(left).toEqual([]);
 });

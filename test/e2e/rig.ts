@@ -10,6 +10,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { askOperator } from "../../sim/cli/operator-client.ts";
 import { type CallReport, type RecentCall } from "../../sim/model/calls.ts";
+import { type SimulatorState } from "../../sim/http/operator.ts";
 import { type TopologyFile } from "../../sim/model/topology.ts";
 import { type Agent, type AgentOptions, drainAgent, prepareAgent, startAgent } from "../harness/agent.ts";
 import {
@@ -24,7 +25,7 @@ import {
 } from "../harness/pod.ts";
 import { must, run, until } from "../harness/process.ts";
 import { program } from "../harness/programs.ts";
-import { type SimEni, type SimNode, type Simulator, simulatorUp } from "../harness/simulator.ts";
+import { enisOf, type SimEni, type SimNode, type Simulator, simulatorUp } from "../harness/simulator.ts";
 import { differences, networkSnapshot, type Snapshot } from "../harness/snapshot.ts";
 import { ping } from "../harness/traffic.ts";
 import { type NodeSpec, topologyOf, vSwitchesOf, ZONE } from "./topology.ts";
@@ -48,8 +49,15 @@ export const ELEVEN_ACTIONS: readonly string[] = [
 
 export type Rig = {
   readonly simulator: Simulator;
-  /** Keys of `eni_conf` beside those that every test has. */
-  readonly openNode: (spec: NodeSpec, options?: NodeOptions) => Promise<RigNode>;
+  /**
+   * Runs `work` on a node of its own and closes it, whatever happens; a failure shows the agent's log. One line for each
+   * thing that is left in cloud or kernel.
+   */
+  readonly onNode: (
+    name: string,
+    work: (node: RigNode) => Promise<void>,
+    options?: NodeOptions,
+  ) => Promise<string[]>;
   /** Every action of the API that was called, sorted. */
   readonly actionsCalled: () => Promise<string[]>;
   /** Takes it down. One line for each thing that is left on the machine or broken in the cloud. */
@@ -57,6 +65,7 @@ export type Rig = {
 };
 
 export type NodeOptions = {
+  /** Keys of `eni_conf` beside those that every test has. */
   readonly eniConf?: Readonly<Record<string, unknown>>;
   readonly key?: { readonly accessKeyId: string; readonly accessKeySecret: string };
 };
@@ -107,7 +116,20 @@ export async function openRig(
   const simulator = await simulatorUp(name, [file]);
   return {
     simulator,
-    openNode: (spec, options = {}) => openNode({ simulator, directory, spec, options }),
+    async onNode(nodeName, work, options = {}) {
+      const spec = specs.find((candidate) => candidate.name === nodeName);
+      if (spec === undefined) throw new Error(`the topology has no node ${nodeName}`);
+      const node = await openNode({ simulator, directory, spec, options });
+      let left: string[] = [];
+      try {
+        await work(node).catch((error: unknown) => {
+          throw new Error(`${String(error)}\n${node.agent().process.output()}`, { cause: error });
+        });
+      } finally {
+        left = await node.close();
+      }
+      return left;
+    },
     async actionsCalled() {
       const names = Object.keys((await callReport(name)).totals);
       return names.filter((called) => !called.startsWith("Metadata")).sort();
@@ -182,7 +204,7 @@ async function openNode(opening: Opening): Promise<RigNode> {
     return pod;
   };
   const enis = async (): Promise<SimEni[]> =>
-    (await simulator.enis()).filter(
+    (await cloudEnis(simulator.name)).filter(
       (eni) => !eni.isPrimary && (eni.instance === node.instance || vSwitches.includes(eni.vSwitch)),
     );
   const self: RigNode = {
@@ -229,8 +251,11 @@ async function openNode(opening: Opening): Promise<RigNode> {
       );
     },
     async close() {
-      for (const pod of pods) await self.del(pod);
-      await agent.stop();
+      try {
+        for (const pod of pods) await self.del(pod);
+      } finally {
+        await agent.stop();
+      }
       const drained = await drainAgent(options);
       const left = (await enis()).map((eni) => `${eni.id} in ${eni.vSwitch}: ${eni.status}\n${drained}`);
       return [...left, ...(await changesOf(node, before))];
@@ -245,11 +270,24 @@ async function changesOf(node: SimNode, before: Snapshot): Promise<string[]> {
 
 const CNI_ERROR = z.looseObject({ code: z.number(), msg: z.string(), details: z.string().default("") });
 
-/** The calls of the whole cloud. Over the operator's socket: as fast as a test needs that waits for one. */
+/** The calls of the whole cloud. Asked over the operator's socket, as often as a test likes that waits for one. */
 export async function callReport(name: string): Promise<CallReport> {
-  const asked = await askOperator(name, { method: "GET", path: "/_sim/calls" }, z.custom<CallReport>());
+  return ask(name, "/_sim/calls", z.custom<CallReport>());
+}
+
+/** As `terway-sim state`, in the same way. */
+export async function cloudState(name: string): Promise<SimulatorState> {
+  return ask(name, "/_sim/state", z.custom<SimulatorState>());
+}
+
+async function ask<Answer>(name: string, path: string, schema: z.ZodType<Answer>): Promise<Answer> {
+  const asked = await askOperator(name, { method: "GET", path }, schema);
   if (!asked.ok) throw new Error(asked.fault.message);
   return asked.value;
+}
+
+async function cloudEnis(name: string): Promise<SimEni[]> {
+  return enisOf(await cloudState(name));
 }
 
 /** Removes what a run of this name has left that was killed: the simulator and the namespaces of pods. */

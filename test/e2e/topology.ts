@@ -12,6 +12,12 @@ export const ZONE = "cn-hangzhou-h";
 /** An access key without the permission to create ENIs. */
 export const KEY_WITHOUT_CREATE = { accessKeyId: "LTAI5tWithoutCreate", accessKeySecret: "without-create" };
 
+/** Latencies of what a test waits for only to see that nothing is left. */
+export const QUICK_RELEASE = {
+  detachDone: { minMs: 300, maxMs: 600 },
+  deleteDone: { minMs: 200, maxMs: 400 },
+} as const;
+
 export type NodeSpec = {
   /** Of the node; its vSwitches are called after it. */
   readonly name: string;

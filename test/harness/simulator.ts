@@ -85,7 +85,8 @@ function gatewayOf(cidr: string): string {
   return parsed === undefined ? "?" : vSwitchGateway(parsed);
 }
 
-function enisOf(state: SimulatorState): SimEni[] {
+/** The ENIs of a state, as tests look at them. */
+export function enisOf(state: SimulatorState): SimEni[] {
   return state.enis.map((eni) => ({
     id: eni.id,
     isPrimary: eni.type === "Primary",
