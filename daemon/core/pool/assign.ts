@@ -78,6 +78,11 @@ export function onAssignFailed(draft: Draft, slot: number, id: EniId, failure: C
       return;
     case "gone":
     case "state":
+      // The device can be there before the cloud says InUse; then addresses are refused for a moment.
+      if (failure.class === "state" && eni.state.kind === "ready" && !eni.state.confirmed) {
+        eni.assigning = { ...assigning, call: backedOff(draft, assigning.call, failure) };
+        return;
+      }
       endAssign(draft, eni);
       eni.assignAfterMs = draft.nowMs + Math.max(STATE_RETRY_MS, failure.retryAfterMs ?? 0);
       lookIn(draft, eni, 0);

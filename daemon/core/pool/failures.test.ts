@@ -225,6 +225,19 @@ describe("gone", () => {
 });
 
 describe("state", () => {
+  it("at Assign while the cloud does not say InUse yet: the same call again, no second ENI", () => {
+    const { node, cloud } = nodeWith("assign", [refuse("state")], { settings: { idleMax: 0 } });
+    node.add("a");
+    for (let ms = 0; ms < 10_000 && !node.leases.has("a"); ms += 10) node.run(10);
+    const before = node.calls.length;
+    node.add("b");
+    node.run(1_500);
+    expect(node.leases.has("b")).toBe(true);
+    expect(kinds(node, before)).toEqual(["assign", "assign"]);
+    expect(node.pool.enis.size).toBe(1);
+    expect(mistakes(node, cloud)).toEqual([]);
+  });
+
   it("of Attach is looked at, and tried again where the ENI is Available", () => {
     const { node, cloud } = nodeWith("attach-eni", [refuse("state")]);
     node.add("a");
