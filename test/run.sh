@@ -23,5 +23,6 @@ for check in types lint format layers unused docs; do step "$check" npm run -s "
 step "build" npm run -s bundle
 step "unit tests (no root)" npm run -s test
 step "kernel and end-to-end tests (root)" npm run -s test:root
+step "demo" node test/demo/main.ts
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]
