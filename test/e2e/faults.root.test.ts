@@ -119,7 +119,9 @@ describe.concurrent("a reply that is lost", () => {
     });
   });
 
-  it("of Attach: the ENI is used, not thrown away", async ({ expect }) => {
+  it("of Attach, Detach and Delete: the ENI is used, not thrown away, and later given back", async ({
+    expect,
+  }) => {
     await onNode("lost-attach", expect, async (node) => {
       await node.fault("add", "lostReply", "action=AttachNetworkInterface", `instance=${node.node.name}`);
       const { tookMs } = await node.add();
@@ -127,6 +129,10 @@ describe.concurrent("a reply that is lost", () => {
       expect(tookMs).toBeLessThan(PROMPT_MS);
       expect(await node.calls("CreateNetworkInterface")).toHaveLength(1);
       expect(await node.enis()).toHaveLength(1);
+      // On its way back as well: nothing may be left of it.
+      const [eni] = await node.enis();
+      await node.fault("add", "lostReply", "action=DetachNetworkInterface", `eni=${eni?.id}`);
+      await node.fault("add", "lostReply", "action=DeleteNetworkInterface", `eni=${eni?.id}`);
     });
   });
 });

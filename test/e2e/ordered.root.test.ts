@@ -28,6 +28,9 @@ beforeAll(async () => {
   rig = await openRig(NAME, [ORDER, AGAIN], {
     instanceTypes: { [TYPE]: { eniQuantity: LIMITS.eni, eniPrivateIpAddressQuantity: LIMITS.ip } },
     latencies: {
+      create: range(100, 200),
+      attach: range(50, 100),
+      assign: range(100, 200),
       attachLink: range(300, 500),
       attachInUse: range(100, 200),
       ...QUICK_RELEASE,

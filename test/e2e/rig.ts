@@ -4,11 +4,13 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
 import { askOperator } from "../../sim/cli/operator-client.ts";
+import { filesOf } from "../../sim/cli/run-directory.ts";
 import { type CallReport, type RecentCall } from "../../sim/model/calls.ts";
 import { type SimulatorState } from "../../sim/http/operator.ts";
 import { type TopologyFile } from "../../sim/model/topology.ts";
@@ -141,7 +143,8 @@ export async function openRig(
       const namespaces = (await must("ip", ["netns"]))
         .split("\n")
         .filter((line) => line.startsWith(`${name}-`));
-      return [...broken, ...namespaces, ...differences(hostBefore, await networkSnapshot([]))];
+      const files = [filesOf(name).directory, directory].filter((path) => existsSync(path));
+      return [...broken, ...namespaces, ...files, ...differences(hostBefore, await networkSnapshot([]))];
     },
   };
 }
