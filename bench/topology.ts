@@ -29,9 +29,9 @@ export const DELAY_MS = {
   addressHoldOff: 2000,
 } as const satisfies Record<LatencyName, number>;
 
-/** vSwitch of the pods, with room for all of them. */
-export const POD_VSWITCH = "vsw-pods-h2";
-export const ZONE = "cn-hangzhou-h";
+/** vSwitch of the pods, with room for all of them, and its zone. */
+const POD_VSWITCH = "vsw-pods-h2";
+const ZONE = "cn-hangzhou-h";
 
 /** The built-in topology with its first node alone (ecs.g7.xlarge: 3 ENIs for pods with 15 addresses each). */
 export function benchTopology(): TopologyFile {
