@@ -107,7 +107,6 @@ function onLeaveRefused(draft: Draft, eni: KnownEni, failure: CloudFailure): voi
     note(draft, "warn", `${eni.facts.id} cannot be detached and stays`, failure.fault);
     const linking = { sinceMs: draft.nowMs, rounds: 0, inUse: true, unsure: false };
     moveTo(draft, eni, { kind: "linking", ...linking, relinkAtMs: atMs });
-    draft.pool.shrinkAfterMs = atMs;
   } else if (state.kind === "deleting") {
     note(draft, "warn", `${eni.facts.id} cannot be deleted`, failure.fault);
     eni.state = { ...state, call: backedOff(draft, state.call, { ...failure, retryAfterMs }) };

@@ -47,6 +47,20 @@ describe("lost replies", () => {
     node.run(2_000);
     expect(node.leases.has("b")).toBe(true);
     expect(kinds(node, before)).toEqual(["assign", "assign"]);
+    expect(new Set(tokens(node)).size).toBe(2);
+    expect(node.pool.enis.get(0)?.addresses.size).toBe(2);
+    expect(mistakes(node, cloud)).toEqual([]);
+  });
+
+  it("of Assign are repeated even where nobody waits any more: the addresses are taken", () => {
+    const { node, cloud } = nodeWith("assign", [LOST, refuse("again")], {
+      settings: { idleMax: 0, settleMs: 1e6 },
+    });
+    node.add("a");
+    node.run(10_000);
+    node.add("b", 700);
+    node.run(5_000);
+    expect(node.refusals.has("b")).toBe(true);
     expect(node.pool.enis.get(0)?.addresses.size).toBe(2);
     expect(mistakes(node, cloud)).toEqual([]);
   });
@@ -78,7 +92,7 @@ describe("lost replies", () => {
         for (const name of ["a", "b", "c"]) node.add(name);
         node.run(10_000);
         for (const name of ["a", "b", "c"]) node.del(name);
-        node.run(60_000);
+        node.run(15_000);
         expect([...node.pool.enis.values()].map(({ addresses }) => addresses.size)).toEqual(
           kind === "unassign" ? [1] : [],
         );
@@ -117,6 +131,22 @@ describe("again", () => {
     node.run(60_000);
     expect(node.pool.enis.size).toBe(0);
     expect(kinds(node).length).toBeLessThan(5);
+  });
+
+  it("on an ENI is given up where nobody wants it any more", () => {
+    const { node } = nodeWith(
+      "assign",
+      Array.from({ length: 99 }, () => refuse("again")),
+      {
+        settings: { idleMax: 0 },
+      },
+    );
+    node.add("a");
+    node.run(10_000);
+    node.add("b", 700);
+    node.run(5_000);
+    expect(node.pool.enis.get(0)?.assigning).toBeUndefined();
+    expect(node.wakeAtMs()).toBeGreaterThan(node.nowMs + 60_000);
   });
 
   it("on one ENI does not keep a pod waiting that another ENI can serve", () => {
@@ -173,6 +203,23 @@ describe("configuration", () => {
     expect(node.calls.length - before).toBeGreaterThanOrEqual(9);
   });
 
+  it("of Assign is tried once a minute where no other ENI can help", () => {
+    const { node } = nodeWith(
+      "assign",
+      Array.from({ length: 99 }, () => refuse("configuration")),
+      {
+        limits: { enisMax: 1, addressesPerEni: 15 },
+        settings: { idleMin: 1, idleMax: 1 },
+      },
+    );
+    node.run(10_000);
+    node.add("a");
+    const before = node.calls.length;
+    node.run(600_000);
+    expect(kinds(node, before).length).toBeGreaterThanOrEqual(9);
+    expect(kinds(node, before).length).toBeLessThanOrEqual(11);
+  });
+
   it("after a lost reply keeps the token: the ENI may exist", () => {
     const { node, cloud } = nodeWith("create-eni", [LOST, refuse("configuration")]);
     node.add("a");
@@ -212,12 +259,16 @@ describe("gone", () => {
     node.run(10_000);
     expect(node.leases.has("a")).toBe(true);
     expect(mistakes(node, cloud)).toEqual([]);
-    const lost = nodeWith(
-      "attach-eni",
-      Array.from({ length: 6 }, () => refuse("gone")),
-    );
+    const lost = nodeWith("attach-eni", [], {
+      cloud: {
+        trouble: (call) => (call.kind === "attach-eni" && call.eni === "eni-1" ? refuse("gone") : undefined),
+      },
+    });
     lost.node.add("a", 300_000);
     lost.node.run(120_000);
+    expect(lost.node.calls.filter((call) => call.kind === "attach-eni" && call.eni === "eni-1").length).toBe(
+      6,
+    );
     expect(kinds(lost.node).filter((kind) => kind === "delete-eni")).toEqual(["delete-eni"]);
     expect(lost.node.leases.has("a")).toBe(true);
     expect(mistakes(lost.node, lost.cloud)).toEqual([]);
@@ -292,6 +343,17 @@ describe("attachments that the cloud undoes", () => {
 });
 
 describe("devices that do not come", () => {
+  it("for 15 s are not counted on any more: another ENI serves the pod", () => {
+    const { node, cloud } = nodeWith("attach-eni", []);
+    node.add("a", 120_000);
+    node.run(700);
+    cloud.vpc.agenda.splice(0, 1);
+    node.run(22_000);
+    expect(node.leases.get("a")?.slot).toBe(1);
+    node.run(60_000);
+    expect(mistakes(node, cloud)).toEqual([]);
+  });
+
   it("30 s after InUse the ENI goes away, and the pod hears why", () => {
     const { node, cloud } = nodeWith("attach-eni", [], { limits: { enisMax: 1, addressesPerEni: 15 } });
     node.add("a", 120_000);

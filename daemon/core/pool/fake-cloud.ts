@@ -66,6 +66,8 @@ export type FakeCloud = {
   readonly tokens: Map<string, { readonly params: string; readonly answer: Answer }>;
   /** Mistakes of the caller that a real cloud would not forgive. */
   readonly offences: string[];
+  /** Every refusal: the call and its class. */
+  readonly refusals: string[];
 };
 
 const LATENCY_MS = {
@@ -80,7 +82,7 @@ const LATENCY_MS = {
 } as const satisfies Record<CloudCall["kind"], number>;
 
 export function fakeCloud(options: FakeCloudOptions): FakeCloud {
-  return { vpc: fakeVpc(options), options, tokens: new Map(), offences: [] };
+  return { vpc: fakeVpc(options), options, tokens: new Map(), offences: [], refusals: [] };
 }
 
 /** Carries the call out: what the answer is, and when it comes. Time must have been advanced to `nowMs`. */
@@ -101,7 +103,9 @@ export function callCloud(
   }
   const eni = call.kind === "attach-eni" ? cloud.vpc.enis.get(call.eni) : undefined;
   if (eni !== undefined) eni.undo = trouble?.kind === "undo";
-  return { atMs, answer: carryOut(cloud, call, nowMs) };
+  const answer = carryOut(cloud, call, nowMs);
+  if ("failure" in answer) cloud.refusals.push(`${call.kind} ${answer.failure.class}`);
+  return { atMs, answer };
 }
 
 /** A refusal by the cloud: nothing was changed. */

@@ -24,6 +24,8 @@ export type FakeNode = {
   readonly refusals: Map<string, { readonly fault: Fault; readonly atMs: number }>;
   /** Attachments that wait, with their deadline. */
   readonly waiting: Map<string, number>;
+  /** Tokens whose reply was lost, by slot and kind of call: they have to be used again. */
+  readonly owed: Map<string, string>;
   /** Every call that was sent, in order. */
   readonly calls: CloudCall[];
   readonly notes: string[];
@@ -40,6 +42,8 @@ export type FakeNode = {
    */
   readonly restart: (loses?: boolean) => void;
   readonly send: (answer: Answer) => void;
+  /** When the pool wants to be woken. */
+  readonly wakeAtMs: () => number;
 };
 
 export const SETTINGS: PoolSettings = {
@@ -101,17 +105,20 @@ export function fakeNode(options: {
     leases: new Map(),
     refusals: new Map(),
     waiting: new Map(),
+    owed: new Map(),
     calls: [],
     notes: [],
     releasedMs: new Map(),
     offences: [],
     send: (answer) => send(whole, answer),
+    wakeAtMs: () => whole.wakeAtMs ?? Number.POSITIVE_INFINITY,
     add: (name, waitMs = 60_000) => add(whole, name, waitMs),
     del: (name) => del(whole, name),
     run: (forMs) => run(whole, forMs),
     restart(loses = false) {
       whole.inbox = [];
       whole.linking = new Map();
+      node.owed.clear();
       for (const [slot, text] of whole.store.enis)
         if (loses && text.includes('"kind":"ready"')) whole.store.enis.delete(slot);
       if (loses) {
@@ -189,6 +196,7 @@ function run(machine: Machine, forMs: number): void {
 function send(machine: Machine, answer: Answer): void {
   const { node } = machine;
   const before = node.pool;
+  oweToken(node, answer);
   const text = JSON.stringify([
     before.waiting,
     [...before.enis].map(([slot, eni]) => [slot, eni, ...eni.addresses]),
@@ -262,9 +270,36 @@ function carryOut(machine: Machine, effect: PoolEffect): void {
 
 function call({ node, cloud, inbox }: Machine, effect: CloudCall): void {
   node.calls.push(effect);
+  payToken(node, effect);
   if (!node.pool.cloudSeen && effect.kind !== "describe")
     node.offences.push(`${effect.kind} before the cloud was seen`);
+  // Operation.Conflict: one change of an ENI's addresses at a time.
+  const changed = effect.kind === "assign" || effect.kind === "unassign" ? effect.eni : undefined;
+  for (const { answer } of inbox)
+    if (/^(un)?assign/.test(answer.kind) && "eni" in answer && answer.eni === changed)
+      node.offences.push(`${effect.kind} of ${changed} while ${answer.kind} is on its way`);
   inbox.push(callCloud(cloud, effect, node.nowMs));
+}
+
+/** A call after a lost reply has to carry the same token. */
+function payToken(node: FakeNode, effect: CloudCall): void {
+  if (effect.kind !== "create-eni" && effect.kind !== "assign") return;
+  const token = effect.kind === "assign" ? effect.token : effect.request.token;
+  const key = `${effect.slot} ${effect.kind}`;
+  const owed = node.owed.get(key);
+  if (owed !== undefined && owed !== token) node.offences.push(`${key}: ${owed} was lost, ${token} follows`);
+  node.owed.delete(key);
+}
+
+/** Remembers the token of a call whose reply was lost; a call that was answered owes nothing. */
+function oweToken(node: FakeNode, answer: Answer): void {
+  const isGrowth = answer.kind === "eni-create-failed" || answer.kind === "assign-failed";
+  if (!isGrowth || answer.failure.effect === "none") return;
+  const { state, assigning } = node.pool.enis.get(answer.slot) ?? {};
+  const kind = answer.kind === "assign-failed" ? "assign" : "create-eni";
+  const token =
+    kind === "assign" ? assigning?.token : state?.kind === "creating" ? state.request.token : undefined;
+  if (token !== undefined) node.owed.set(`${answer.slot} ${kind}`, token);
 }
 
 function unlink({ node, cloud, linking }: Machine, eni: EniId): void {

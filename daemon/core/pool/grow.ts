@@ -109,8 +109,7 @@ export function roomOfEni(
     eni.assigning === undefined &&
     eni.refusedCount === undefined &&
     countOf(eni, "unassigning") === 0 &&
-    (eni.assignAfterMs ?? 0) <= nowMs &&
-    eni.misses === 0;
+    (eni.assignAfterMs ?? 0) <= nowMs;
   if (!isFree) return 0;
   return Math.min(
     pool.limits.addressesPerEni - eni.addresses.size,

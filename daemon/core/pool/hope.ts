@@ -62,7 +62,7 @@ function supplyOfEni(pool: Pool, eni: Eni, nowMs: number): number {
     case "ready": {
       const assigning =
         eni.assigning !== undefined && isSoon(eni.assigning.call, nowMs) ? eni.assigning.count : 0;
-      const canAsk = (eni.assignAfterMs ?? 0) <= nowMs + SOON_MS && eni.misses === 0;
+      const canAsk = (eni.assignAfterMs ?? 0) <= nowMs + SOON_MS;
       const leaving = countOf(eni, "unassigning");
       return Math.max(assigning, canAsk ? room - eni.addresses.size + leaving : 0);
     }

@@ -1,6 +1,6 @@
 /** What the refusals teach about the limits of instance and account. */
 import { describe, expect, it } from "vitest";
-import { mistakes, nodeWith, refuse } from "./fake-trouble.ts";
+import { kinds, mistakes, nodeWith, refuse } from "./fake-trouble.ts";
 
 describe("eni-quota", () => {
   it("is learnt: the orphan is deleted, no other one for a minute, the pod hears the cause", () => {
@@ -53,13 +53,54 @@ describe("address-quota", () => {
       expect(new Set(node.leases.keys())).toEqual(new Set(pods));
       node.add("one-more");
       node.run(120_000);
+      // Found by halving, not one by one.
+      const refused = cloud.refusals.filter((text) => text.endsWith("address-quota"));
+      expect(refused.length).toBeLessThanOrEqual(7);
       expect(node.pool.limits).toEqual({ enisMax: 3, addressesPerEni: truth });
       expect(mistakes(node, cloud)).toEqual([]);
     }
   });
 });
 
+describe("limits", () => {
+  it("are never learnt as no ENI at all: that is tried again now and then", () => {
+    const { node } = nodeWith("attach-eni", [refuse("eni-quota")]);
+    node.add("a", 60_000);
+    node.run(5_000);
+    expect(node.refusals.get("a")?.fault).toMatchObject({ code: "Code.eni-quota" });
+    expect(node.pool.limits.enisMax).toBe(1);
+    node.run(60_000);
+    node.add("b", 60_000);
+    node.run(5_000);
+    expect(node.leases.has("b")).toBe(true);
+  });
+
+  it("are raised by what works in spite of them", () => {
+    const { node } = nodeWith("assign", [], {
+      limits: { enisMax: 2, addressesPerEni: 2 },
+      settings: { idleMax: 0 },
+    });
+    for (const name of ["a", "b", "c"]) node.add(name);
+    node.run(1_000);
+    node.pool = { ...node.pool, limits: { enisMax: 1, addressesPerEni: 2 } };
+    node.run(10_000);
+    expect(node.pool.limits.enisMax).toBe(2);
+  });
+});
+
 describe("account-quota", () => {
+  it("pauses one minute for all calls that are refused together", () => {
+    const { node } = nodeWith(
+      "create-eni",
+      Array.from({ length: 3 }, () => refuse("account-quota")),
+    );
+    for (let index = 0; index < 40; index += 1) node.add(`p${index}`);
+    node.run(1_000);
+    expect(kinds(node)).toEqual(["create-eni", "create-eni", "create-eni"]);
+    expect(node.pool.inhibited).toMatchObject({ tries: 1 });
+    expect((node.pool.inhibited?.untilMs ?? 0) - node.nowMs).toBeLessThanOrEqual(60_000);
+  });
+
   it("pauses one minute, two, four, up to ten", () => {
     const { node } = nodeWith(
       "create-eni",

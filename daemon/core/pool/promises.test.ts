@@ -199,6 +199,78 @@ function freeOf(cloud: FakeCloud, id: typeof A): number {
   return cloud.vpc.free.get(id)?.length ?? 0;
 }
 
+const CALM_WORLD: World = {
+  settings: { idleMin: 1, idleMax: 1, cooldownMs: 0, vSwitchPolicy: "ordered", eniPolicy: "most_ips" },
+  addressesPerEni: 3,
+  configured: 3,
+  configuredEnis: 3,
+  broken: [],
+  sizes: [4, 0],
+  troubles: [],
+  lags: [0],
+};
+
+/** Sequences that broke a promise once. */
+const FOUND: [World, Move[]][] = [
+  // Unassign without reply, then a restart: the address must not be idle again.
+  [
+    { ...CALM_WORLD, troubles: [undefined, 9, 7, undefined, undefined, undefined, 10, 7] },
+    movesOf("add 0 500, wait 130000, restart, add 0 500, add 1 500"),
+  ],
+  // An Assign under way at a restart, and a view that is late: the limit must not be learnt too low.
+  [
+    {
+      ...CALM_WORLD,
+      settings: { ...CALM_WORLD.settings, idleMin: 3, idleMax: 4 },
+      addressesPerEni: 6,
+      configured: 10,
+      sizes: [4, 200],
+      lags: [0, 0, 1500, 0, 0],
+    },
+    movesOf(
+      "restart, restart, add 0 500, add 3 120000, wait 40000, restart, add 0 500, add 1 500, add 2 500, wait 700, " +
+        "add 4 500, add 5 500, restart, add 6 500",
+    ),
+  ],
+  // One more ENI is refused while another one is leaving: so many are allowed all the same.
+  [
+    { ...CALM_WORLD, configuredEnis: 5, broken: [1], sizes: [4, 7], lags: [300] },
+    movesOf("wait 2300, restart, add 0 500, add 5 500, add 1 500, add 2 500, add 3 500, add 4 500"),
+  ],
+  // Delete says "gone" because the ENI is not visible yet: it is there all the same.
+  [
+    {
+      ...CALM_WORLD,
+      settings: { ...CALM_WORLD.settings, idleMin: 2, idleMax: 2 },
+      troubles: [undefined, 9, undefined, 0, undefined, 0, 0, undefined, 4, 5],
+      lags: [0, 0, 1500, 0],
+    },
+    movesOf("add 0 500, add 1 500"),
+  ],
+  // A pod whose ENI the store lost, and the view does not show yet: it has an address already.
+  [
+    {
+      ...CALM_WORLD,
+      settings: { ...CALM_WORLD.settings, idleMin: 0, idleMax: 0 },
+      sizes: [4, 200],
+      troubles: [undefined, 4],
+      lags: [0, 0, 0, 1500, 0],
+    },
+    movesOf(
+      "add 0 500, add 2 500, add 4 500, add 3 120000, add 1 120000, wait 130000, add 0 5000, wait 700, lose, add 0 5000",
+    ),
+  ],
+];
+
+/** "add POD WAIT_MS", "wait MS", "restart", "lose" (a restart without the records of attached ENIs). */
+function movesOf(text: string): Move[] {
+  return text.split(", ").map((word): Move => {
+    const [kind = "", first = 0, second = 0] = word.split(" ");
+    if (kind === "add") return { kind, pod: Number(first), waitMs: Number(second) };
+    return kind === "wait" ? { kind, forMs: Number(first) } : { kind: "restart", loses: kind === "lose" };
+  });
+}
+
 describe("step()", () => {
   it("keeps its promises whatever happens", () => {
     fc.assert(
@@ -227,7 +299,7 @@ describe("step()", () => {
         }
         expect(idleOffences(node, cloud)).toEqual([]);
       }),
-      { numRuns: 400 },
+      { numRuns: 400, examples: FOUND },
     );
   }, 120_000);
 });

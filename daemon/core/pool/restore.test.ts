@@ -100,6 +100,38 @@ describe("restore()", () => {
     expect(pool.enis.get(1)?.addresses.get(ip("10.0.0.1"))?.kind).toBe("used");
   });
 
+  it("gives a lease of another ENI to none that leaves", () => {
+    const pool = restored({ enis: [known("deleting", 0, 1)], leases: [lease("a", "10.0.0.1", 1)] });
+    expect(pool.enis.get(0)?.state.kind).toBe("deleting");
+    expect([...pool.unplaced.keys()]).toEqual(["10.0.0.1"]);
+  });
+
+  it("asks for a second view where pods have no ENI in the first one, and gives it the slot that they know", () => {
+    const pool = restored({ leases: [lease("a", "10.0.0.1", 2)] });
+    const { kind, facts, addresses } = known("ready", 2, 1);
+    const first = step(pool, { kind: "described", scope: { by: "instance" }, views: [], nowMs: 1_000 });
+    expect([kind, first.wakeAtMs]).toEqual(["ready", 11_000]);
+    const view = {
+      ...facts,
+      status: "InUse",
+      type: "Secondary",
+      vSwitch: A,
+      addresses,
+      securityGroups: [],
+      tags: SETTINGS.ownTags,
+      serviceManaged: false,
+      instance: SETTINGS.instance,
+    } as const;
+    const second = step(first.pool, {
+      kind: "described",
+      scope: { by: "instance" },
+      views: [view],
+      nowMs: 11_100,
+    });
+    expect(second.pool.enis.get(2)?.addresses.get(ip("10.0.0.1"))?.kind).toBe("used");
+    expect(second.pool.unplaced.size).toBe(0);
+  });
+
   it("keeps what belongs to no known ENI: not served, released with a cooldown", () => {
     const pool = restored({ leases: [lease("a", "10.0.0.1", 0)] });
     const attachment = attachmentOf("a");

@@ -1,55 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { type Ipv4, parseIpv4, parseMac } from "../../../proto/addr.ts";
-import { eniId, vSwitchId } from "../../../proto/ids.ts";
+import { vSwitchId } from "../../../proto/ids.ts";
 import { fakeCloud } from "./fake-cloud.ts";
-import { attachmentOf, type FakeNode, fakeNode, SETTINGS } from "./fake-node.ts";
-import { vSwitchViews } from "./fake-vpc.ts";
-import { type AddressState, type Eni, type Pool, type PoolEffect, type PoolSettings } from "./model.ts";
-import { restore } from "./restore.ts";
+import { attachmentOf, type FakeNode, fakeNode } from "./fake-node.ts";
+import { eniOf, IDLE, ip, poolOf, used } from "./fake-pool.ts";
+import { type Pool, type PoolEffect } from "./model.ts";
 import { step } from "./step.ts";
 
 const A = vSwitchId("vsw-a");
 const CLOUD = fakeCloud({ enisMax: 3, addressesPerEni: 15, vSwitches: [{ id: A, size: 1_000 }] });
-
-function ip(text: string): Ipv4 {
-  const parsed = parseIpv4(text);
-  if (parsed === undefined) throw new Error(text);
-  return parsed;
-}
-
-function used(name: string): AddressState {
-  return { kind: "used", attachment: attachmentOf(name) };
-}
-
-const MAC = parseMac("00:16:3e:00:00:01") ?? expect.fail("no MAC address");
-
-const IDLE: AddressState = { kind: "idle" };
-
-/** ENI number `slot`, ready; the first address is the primary one. */
-function readyEni(slot: number, addresses: Readonly<Record<string, AddressState>>): Eni {
-  const [primary = ""] = Object.keys(addresses);
-  return {
-    slot,
-    vSwitch: A,
-    facts: { id: eniId(`eni-${slot}`), mac: MAC, primary: ip(primary) },
-    addresses: new Map(Object.entries(addresses).map(([address, state]) => [ip(address), state])),
-    misses: 0,
-    state: { kind: "ready", ifIndex: 1, confirmed: true },
-  };
-}
-
-function poolOf(enis: readonly Eni[], settings: Partial<PoolSettings> = {}): Pool {
-  const empty = restore({
-    settings: { ...SETTINGS, ...settings },
-    limits: { enisMax: 3, addressesPerEni: 15 },
-    vSwitches: vSwitchViews(CLOUD.vpc),
-    records: { enis: [], leases: [], cooldowns: [] },
-    nowMs: 0,
-    seed: 1,
-  });
-  const survey = { atMs: 1e9, tries: 0 };
-  return { ...empty, cloudSeen: true, survey, enis: new Map(enis.map((eni) => [eni.slot, eni])) };
-}
 
 /** The addresses that so many pods get, one after the other. */
 function granted(pool: Pool, count: number): string[] {
@@ -69,12 +27,32 @@ function granted(pool: Pool, count: number): string[] {
 
 describe("serving", () => {
   it("gives the primary address first, then the one that is idle the longest", () => {
-    const eni = readyEni(0, { "10.0.0.1": IDLE, "10.0.0.9": IDLE, "10.0.0.2": IDLE });
+    const eni = eniOf(0, { "10.0.0.1": IDLE, "10.0.0.9": IDLE, "10.0.0.2": IDLE });
     expect(granted(poolOf([eni]), 3)).toEqual(["10.0.0.1", "10.0.0.9", "10.0.0.2"]);
   });
 
+  it("gives the primary address first even where it is idle the shortest", () => {
+    const enis = [eniOf(0, { "10.0.0.1": used("x"), "10.0.0.2": IDLE })];
+    const freed = step(poolOf(enis, { cooldownMs: 0 }), {
+      kind: "released",
+      attachment: attachmentOf("x"),
+      nowMs: 1,
+    });
+    expect(granted(freed.pool, 2)).toEqual(["10.0.0.1", "10.0.0.2"]);
+  });
+
+  it("puts a released address last", () => {
+    const enis = [eniOf(0, { "10.0.0.1": used("x"), "10.0.0.2": used("a"), "10.0.0.3": IDLE })];
+    const freed = step(poolOf(enis, { cooldownMs: 0 }), {
+      kind: "released",
+      attachment: attachmentOf("a"),
+      nowMs: 1,
+    });
+    expect(granted(freed.pool, 2)).toEqual(["10.0.0.3", "10.0.0.2"]);
+  });
+
   it("counts how long an address is idle from the end of its cooldown", () => {
-    let pool = poolOf([readyEni(0, { "10.0.0.1": used("x"), "10.0.0.2": used("a"), "10.0.0.3": IDLE })]);
+    let pool = poolOf([eniOf(0, { "10.0.0.1": used("x"), "10.0.0.2": used("a"), "10.0.0.3": IDLE })]);
     pool = step(pool, { kind: "released", attachment: attachmentOf("a"), nowMs: 10 }).pool;
     pool = step(pool, { kind: "ticked", nowMs: 30_010 }).pool;
     expect([...(pool.enis.get(0)?.addresses ?? [])].slice(1)).toEqual([
@@ -85,9 +63,9 @@ describe("serving", () => {
 
   it("packs with most_ips and spreads with least_ips, the lowest slot first in a tie", () => {
     const enis = [
-      readyEni(0, { "10.0.0.1": IDLE, "10.0.0.2": IDLE }),
-      readyEni(1, { "10.0.1.1": used("x"), "10.0.1.2": IDLE, "10.0.1.3": IDLE }),
-      readyEni(2, { "10.0.2.1": IDLE, "10.0.2.2": IDLE }),
+      eniOf(0, { "10.0.0.1": IDLE, "10.0.0.2": IDLE }),
+      eniOf(1, { "10.0.1.1": used("x"), "10.0.1.2": IDLE, "10.0.1.3": IDLE }),
+      eniOf(2, { "10.0.2.1": IDLE, "10.0.2.2": IDLE }),
     ];
     expect(granted(poolOf(enis), 4)).toEqual(["10.0.1.2", "10.0.1.3", "10.0.0.1", "10.0.0.2"]);
     expect(granted(poolOf(enis, { eniPolicy: "least_ips" }), 4)).toEqual([
@@ -102,15 +80,15 @@ describe("serving", () => {
     const detaching = { kind: "detaching", sinceMs: 0, unsure: false } as const;
     const linking = { kind: "linking", sinceMs: 0, rounds: 0, inUse: true, unsure: false } as const;
     const enis = [
-      { ...readyEni(0, { "10.0.0.1": IDLE }), state: detaching },
-      { ...readyEni(1, { "10.0.1.1": IDLE }), state: linking },
-      readyEni(2, { "10.0.2.1": { kind: "unassigning" }, "10.0.2.2": { kind: "cooling", untilMs: 100 } }),
+      { ...eniOf(0, { "10.0.0.1": IDLE }), state: detaching },
+      { ...eniOf(1, { "10.0.1.1": IDLE }), state: linking },
+      eniOf(2, { "10.0.2.1": { kind: "unassigning" }, "10.0.2.2": { kind: "cooling", untilMs: 100 } }),
     ];
     expect(granted(poolOf(enis), 1)).toEqual([""]);
   });
 
   it("gives an attachment that has an address the same one again, and nothing else happens", () => {
-    const pool = poolOf([readyEni(0, { "10.0.0.1": used("a"), "10.0.0.2": IDLE })]);
+    const pool = poolOf([eniOf(0, { "10.0.0.1": used("a"), "10.0.0.2": IDLE })]);
     const attachment = attachmentOf("a");
     const again = step(pool, { kind: "add-requested", attachment, deadlineMs: 1e6, nowMs: 1 });
     expect(again.effects).toEqual([{ kind: "grant", attachment, address: ip("10.0.0.1"), slot: 0 }]);
@@ -132,7 +110,7 @@ describe("serving", () => {
       deadlineMs: 1e6,
     }));
     const pool = {
-      ...poolOf([{ ...readyEni(0, { "10.0.0.1": IDLE }), state: linking }]),
+      ...poolOf([{ ...eniOf(0, { "10.0.0.1": IDLE }), state: linking }]),
       waiting,
       cloudSeen: false,
     };
@@ -147,7 +125,7 @@ describe("serving", () => {
 
 describe("releasing", () => {
   it("cools the address down, on disk too", () => {
-    const pool = poolOf([readyEni(0, { "10.0.0.1": used("a") })]);
+    const pool = poolOf([eniOf(0, { "10.0.0.1": used("a") })]);
     const next = step(pool, { kind: "released", attachment: attachmentOf("a"), nowMs: 5 });
     expect(next.effects).toEqual([{ kind: "persist-cooldown", address: "10.0.0.1", untilMs: 30_005 }]);
     expect(next.wakeAtMs).toBe(30_005);
@@ -162,7 +140,7 @@ describe("releasing", () => {
   });
 
   it("makes it idle at once where the cooldown is 0", () => {
-    const pool = poolOf([readyEni(0, { "10.0.0.1": used("a") })], { cooldownMs: 0 });
+    const pool = poolOf([eniOf(0, { "10.0.0.1": used("a") })], { cooldownMs: 0 });
     const next = step(pool, { kind: "released", attachment: attachmentOf("a"), nowMs: 5 });
     expect(next.effects).toEqual([]);
     expect(granted(next.pool, 1)).toEqual(["10.0.0.1"]);

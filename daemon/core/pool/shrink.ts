@@ -12,11 +12,11 @@ import { type Eni, type Pool } from "./model.ts";
 /** Addresses in one UnassignPrivateIpAddresses; the original never sends more. */
 const UNASSIGN_MAX = 10;
 
-/** Acts where the surplus has lasted `settleMs` and nobody waits. */
+/** Acts where the surplus has lasted `settleMs`. While pods wait there is none: they would have it. */
 export function shrink(draft: Draft): void {
   const { pool, nowMs } = draft;
   const surplus = surplusOf(pool);
-  if (surplus <= 0 || pool.waiting.length > 0 || !pool.cloudSeen || !canGiveBack(pool, surplus)) {
+  if (surplus <= 0 || !pool.cloudSeen) {
     delete pool.surplusSinceMs;
     return;
   }
@@ -32,15 +32,6 @@ function surplusOf(pool: Pool): number {
   let idle = 0;
   for (const eni of pool.enis.values()) if (eni.state.kind === "ready") idle += countOf(eni, "idle");
   return idle - pool.settings.idleMax;
-}
-
-/** Without anything to give back the clock of the surplus must not run: it would wake the agent for nothing. */
-function canGiveBack(pool: Pool, surplus: number): boolean {
-  return pool.enis
-    .values()
-    .some(
-      (eni) => isFree(eni) && (isSpare(eni, surplus) || countOf(eni, "idle") > Number(isPrimaryIdle(eni))),
-    );
 }
 
 /** Takes whole ENIs out of service as far as the surplus goes, the biggest first; what is left of it. */
@@ -94,8 +85,4 @@ function isFree(eni: Eni): boolean {
 /** Nothing on it is used, and all of it is surplus. */
 function isSpare(eni: Eni, surplus: number): boolean {
   return eni.borrowed !== true && !isBusy(eni) && eni.addresses.size <= surplus;
-}
-
-function isPrimaryIdle(eni: Eni): boolean {
-  return eni.facts !== undefined && eni.addresses.get(eni.facts.primary)?.kind === "idle";
 }

@@ -71,6 +71,12 @@ describe("the first survey", () => {
     expect(calls(node)).toEqual([]);
   });
 
+  it("takes nothing over where we have no tags of our own", () => {
+    const { node } = nodeBeside([viewOf(1)], { ownTags: {} });
+    expect(node.pool.enis.size).toBe(0);
+    expect(node.pool.foreign).toBe(1);
+  });
+
   it("borrows what the tag filter names, and never detaches it", () => {
     const { node, cloud } = nodeBeside([viewOf(1, { tags: { team: "x", other: "y" } })], {
       adoptTags: { team: "x" },

@@ -106,6 +106,9 @@ describe("ordered", () => {
     node.run(600_000);
     for (const name of ["x1", "x2", "x3"]) addOne(node, name);
     expect(order(node)).toEqual([A, B, C, C, C, A]);
+    // One question told that the first has room and the second has none; the second was not tried again.
+    expect(count(node, "describe-vswitches")).toBe(1);
+    expect(cloud.refusals).toEqual(["create-eni vswitch-full", "create-eni vswitch-full"]);
   });
 
   it("is used again at once where we gave addresses back ourselves", () => {
@@ -114,14 +117,31 @@ describe("ordered", () => {
         [A, 4],
         [B, 100],
       ],
-      { settleMs: 0 },
+      { settleMs: 1_000 },
     );
     for (const name of PODS.slice(0, 5)) addOne(node, name);
     expect(order(node)).toEqual([A, B]);
     for (const name of PODS.slice(0, 4)) node.del(name);
     node.run(60_000);
+    expect(count(node, "unassign")).toBe(0);
     for (const name of ["x1", "x2", "x3", "x4"]) addOne(node, name);
     expect(order(node)).toEqual([A, B, A]);
+  });
+
+  it("is used again where secondary addresses went back", () => {
+    const { node } = nodeOn(
+      [
+        [A, 4],
+        [B, 100],
+      ],
+      { settleMs: 1_000 },
+    );
+    for (const name of PODS.slice(0, 4)) addOne(node, name);
+    node.del("p3");
+    node.run(10_000);
+    expect(count(node, "unassign")).toBe(1);
+    addOne(node, "x");
+    expect(order(node)).toEqual([A]);
   });
 });
 

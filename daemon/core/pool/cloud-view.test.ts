@@ -1,0 +1,323 @@
+/** What a view means in each state, and which views say nothing because they may be old. */
+import { describe, expect, it } from "vitest";
+import { instanceId } from "../../../proto/ids.ts";
+import { failureOf, lostReply } from "./fake-cloud.ts";
+import { A, after, eniOf, IDLE, ip, looked, poolOf, stateIn, used, viewOf } from "./fake-pool.ts";
+import { type Eni, type EniState } from "./model.ts";
+import { step } from "./step.ts";
+
+const LINKING: EniState = { kind: "linking", sinceMs: 10_000, rounds: 0, inUse: false, unsure: false };
+const ADDRESSES = { "10.0.0.1": IDLE, "10.0.0.2": IDLE };
+
+function leaving(kind: "detaching" | "deleting", more = {}): Eni {
+  return eniOf(0, ADDRESSES, { state: { kind, sinceMs: 1_000, unsure: false, ...more } });
+}
+
+function kinds(effects: readonly { readonly kind: string }[]): string[] {
+  return effects.map(({ kind }) => kind).filter((kind) => kind !== "note" && kind !== "persist-eni");
+}
+
+function addressesOf(eni: Eni | undefined): string[] {
+  return [...(eni?.addresses ?? [])].map(([address, { kind }]) => `${address} ${kind}`);
+}
+
+describe("a linking ENI", () => {
+  const eni = eniOf(0, ADDRESSES, { state: LINKING, look: { atMs: 13_000, tries: 0 } });
+  const pool = poolOf([eni], { idleMin: 2 });
+
+  it("that is Available in a view asked for right after Attach is looked at again", () => {
+    const early = looked(pool, [viewOf(eni, "Available")], 12_400, 13_000);
+    expect(stateIn(early.pool)).toEqual(LINKING);
+    expect(early.pool.enis.get(0)?.look?.tries).toBe(1);
+    const late = looked(pool, [viewOf(eni, "Available")], 12_500, 13_000);
+    expect(stateIn(late.pool)).toEqual({ kind: "attaching", rounds: 1, call: { tries: 0 } });
+    expect(kinds(late.effects)).toEqual(["attach-eni"]);
+  });
+
+  it("that is InUse waits for its device until 30 s are over, and is then given up", () => {
+    const waiting = looked(pool, [viewOf(eni, "InUse")], 13_000, 13_100);
+    expect(stateIn(waiting.pool)).toEqual({ ...LINKING, inUse: true });
+    expect(waiting.pool.enis.get(0)?.look).toEqual({ atMs: 40_000, tries: 0 });
+    const over = looked(waiting.pool, [viewOf(eni, "InUse")], 40_000, 40_075);
+    expect(kinds(over.effects)).toEqual(["unlink-eni", "detach-eni"]);
+    expect(over.pool.inhibited?.fault).toEqual({
+      kind: "deadline",
+      what: "the device of eni-0 (00:16:3e:00:00:01)",
+      waitedMs: 30_075,
+    });
+  });
+
+  it("that is Attaching for 90 s is given up", () => {
+    const lone = poolOf([eni]);
+    expect(kinds(looked(lone, [viewOf(eni, "Attaching")], 99_000, 99_999).effects)).toEqual([]);
+    expect(kinds(looked(lone, [viewOf(eni, "Attaching")], 99_000, 100_000).effects)).toEqual([
+      "unlink-eni",
+      "detach-eni",
+    ]);
+  });
+
+  it("with pods is never given up: its device is tried again", () => {
+    const busy = eniOf(0, { "10.0.0.1": used("a") }, { state: LINKING });
+    const over = looked(poolOf([busy]), [viewOf(busy, "InUse")], 50_000, 50_100);
+    expect(kinds(over.effects)).toEqual([]);
+    expect(stateIn(over.pool)).toMatchObject({ kind: "linking", relinkAtMs: 55_100 });
+    expect(over.wakeAtMs).toBeLessThanOrEqual(55_100);
+    expect(kinds(step(over.pool, { kind: "ticked", nowMs: 55_100 }).effects)).toContain("link-eni");
+  });
+
+  it("serves as soon as its device works, also after a view said that the attachment failed", () => {
+    const failed = looked(pool, [viewOf(eni, "Available")], 12_500, 13_000);
+    const linked = step(failed.pool, {
+      kind: "eni-linked",
+      slot: 0,
+      eni: viewOf(eni, "InUse").id,
+      ifIndex: 7,
+      nowMs: 13_500,
+    });
+    expect(stateIn(linked.pool)).toEqual({ kind: "ready", ifIndex: 7, confirmed: false });
+    expect(linked.pool.enis.get(0)?.look).toEqual({ atMs: 16_500, tries: 0 });
+  });
+
+  it("is dropped when it is missing three times in a row", () => {
+    const once = looked(pool, [], 13_000, 13_100);
+    const twice = looked(once.pool, [], 16_000, 16_100);
+    expect([once, twice].map(({ pool: { enis } }) => enis.size)).toEqual([1, 1]);
+    const thrice = looked(twice.pool, [], 20_000, 20_100);
+    expect(thrice.pool.enis.get(0)?.facts).toBeUndefined();
+    expect(kinds(thrice.effects)).toEqual(expect.arrayContaining(["forget-eni", "unlink-eni"]));
+  });
+});
+
+describe("a ready ENI", () => {
+  const eni = eniOf(0, ADDRESSES, { look: { atMs: 1_000, tries: 0 } });
+  const pool = poolOf([eni]);
+
+  it("is believed to be detached only after two views in a row", () => {
+    const once = looked(pool, [viewOf(eni, "Available")], 1_000, 1_100);
+    expect(stateIn(once.pool)?.kind).toBe("ready");
+    const wrong = looked(once.pool, [viewOf(eni, "InUse")], 4_000, 4_100);
+    expect(wrong.pool.enis.get(0)?.misses).toBe(0);
+    const twice = looked(once.pool, [viewOf(eni, "Available")], 4_000, 4_100);
+    expect(kinds(twice.effects)).toEqual(["attach-eni"]);
+  });
+
+  it("that another instance has is not ours", () => {
+    const other = { ...viewOf(eni, "InUse"), instance: instanceId("i-other") };
+    const twice = looked(looked(pool, [other], 1_000, 1_100).pool, [other], 4_000, 4_100);
+    expect(kinds(twice.effects)).toEqual(["forget-eni", "unlink-eni"]);
+  });
+
+  it("says nothing about addresses in a view that may be older than the last change", () => {
+    const changed = poolOf([eniOf(0, ADDRESSES, { changedAtMs: 1_000 })]);
+    const view = viewOf(eni, "InUse", ["10.0.0.1", "10.0.0.9"]);
+    expect(addressesOf(looked(changed, [view], 11_000, 11_100).pool.enis.get(0))).toEqual(addressesOf(eni));
+    expect(addressesOf(looked(changed, [view], 11_001, 11_100).pool.enis.get(0))).toEqual([
+      "10.0.0.1 idle",
+      "10.0.0.9 idle",
+    ]);
+  });
+
+  it("loses addresses after a restart only when a second view agrees", () => {
+    const view = viewOf(eni, "InUse", ["10.0.0.1"]);
+    const first = looked(pool, [view], 1_000, 1_100);
+    expect(addressesOf(first.pool.enis.get(0))).toEqual(addressesOf(eni));
+    expect(first.pool.enis.get(0)?.look?.atMs).toBe(11_101);
+    const second = looked(first.pool, [view], 11_101, 11_200);
+    expect(addressesOf(second.pool.enis.get(0))).toEqual(["10.0.0.1 idle"]);
+    expect(second.pool.enis.get(0)?.look).toBeUndefined();
+  });
+
+  it("that was doubted while its device was still awaited is looked at once it is linked", () => {
+    const linking = eniOf(0, ADDRESSES, { state: { ...LINKING, sinceMs: 0 } });
+    const doubted = looked(poolOf([linking]), [viewOf(linking, "InUse", ["10.0.0.1"])], 900, 1_000);
+    const { id } = viewOf(linking, "InUse");
+    const linked = step(doubted.pool, { kind: "eni-linked", slot: 0, eni: id, ifIndex: 7, nowMs: 1_200 });
+    expect(kinds(linked.effects)).toEqual(["describe"]);
+  });
+
+  it("keeps its addresses while a call for them is under way", () => {
+    const assigning = { token: "t", count: 1, unsure: false, call: { tries: 0 } };
+    const busy = poolOf([eniOf(0, ADDRESSES, { assigning })], { idleMin: 3 });
+    const found = looked(busy, [viewOf(eni, "InUse", ["10.0.0.1", "10.0.0.2", "10.0.0.3"])], 1_000, 1_100);
+    expect(addressesOf(found.pool.enis.get(0))).toEqual(addressesOf(eni));
+  });
+});
+
+describe("too many addresses", () => {
+  const eni = eniOf(0, ADDRESSES, {
+    assigning: { token: "t", count: 4, unsure: false, call: { tries: 0 } },
+  });
+  const { id } = viewOf(eni, "InUse");
+  const call = { kind: "assign", slot: 0, eni: id, count: 4, token: "t", priority: "pod" } as const;
+  const refused = step(poolOf([eni]), {
+    kind: "assign-failed",
+    slot: 0,
+    eni: id,
+    failure: failureOf(call, "address-quota"),
+    nowMs: 1_000,
+  });
+
+  it("are a reason to look, once a view is surely new, and to assign nothing before", () => {
+    expect(refused.pool.enis.get(0)).toMatchObject({ refusedCount: 4, look: { atMs: 11_001 } });
+    expect(refused.pool.limits.addressesPerEni).toBe(15);
+  });
+
+  it("teach the limit where the ENI has what we believe", () => {
+    const seen = looked(refused.pool, [viewOf(eni, "InUse")], 11_001, 11_100);
+    expect(seen.pool).toMatchObject({
+      limits: { addressesPerEni: 5 },
+      learnt: { addressesPerEni: 5 },
+      batchMax: 2,
+    });
+    expect(seen.effects).toContainEqual({ kind: "persist-limits" });
+  });
+
+  it("teach nothing where it has more than we knew", () => {
+    const seen = looked(
+      refused.pool,
+      [viewOf(eni, "InUse", ["10.0.0.1", "10.0.0.2", "10.0.0.3"])],
+      11_001,
+      11_100,
+    );
+    expect(seen.pool.limits.addressesPerEni).toBe(15);
+    expect(seen.pool.enis.get(0)?.addresses.get(ip("10.0.0.3"))).toEqual(IDLE);
+  });
+});
+
+describe("an ENI that leaves", () => {
+  it("is asked to again when nothing happens for 20 s", () => {
+    for (const [kind, status, call] of [
+      ["detaching", "InUse", "detach-eni"],
+      ["detaching", "Detaching", "detach-eni"],
+      ["deleting", "Available", "delete-eni"],
+      ["deleting", "Deleting", "delete-eni"],
+    ] as const) {
+      const eni = leaving(kind);
+      expect(kinds(looked(poolOf([eni]), [viewOf(eni, status)], 20_900, 20_999).effects)).toEqual([]);
+      expect(kinds(looked(poolOf([eni]), [viewOf(eni, status)], 20_900, 21_000).effects)).toEqual([call]);
+    }
+  });
+
+  it("is asked to again at once where the reply was lost and the view shows no effect", () => {
+    for (const [kind, status, call] of [
+      ["detaching", "InUse", "detach-eni"],
+      ["deleting", "Available", "delete-eni"],
+    ] as const) {
+      const eni = leaving(kind, { unsure: true });
+      expect(kinds(looked(poolOf([eni]), [viewOf(eni, status)], 2_000, 2_100).effects)).toEqual([call]);
+    }
+  });
+
+  it("is deleted once it is detached, and detached first where it turns out to be attached", () => {
+    const detached = leaving("detaching");
+    expect(kinds(looked(poolOf([detached]), [viewOf(detached, "Available")], 2_000, 2_100).effects)).toEqual([
+      "delete-eni",
+    ]);
+    const attached = leaving("deleting");
+    expect(kinds(looked(poolOf([attached]), [viewOf(attached, "InUse")], 2_000, 2_100).effects)).toEqual([
+      "unlink-eni",
+      "detach-eni",
+    ]);
+  });
+
+  it("that is missing is gone, unless it is so new that it may not be visible yet", () => {
+    const old = leaving("deleting", { unsure: true });
+    expect(looked(poolOf([old]), [], 2_000, 2_100).pool.enis.size).toBe(0);
+    const young = { ...leaving("deleting", { unsure: true }), changedAtMs: 500 };
+    const early = looked(poolOf([young]), [], 2_000, 2_100);
+    expect(early.pool.enis.get(0)?.look?.atMs).toBe(10_501);
+    expect(looked(early.pool, [], 10_501, 10_600).pool.enis.size).toBe(0);
+    const accepted = { ...leaving("deleting"), changedAtMs: 500 };
+    expect(looked(poolOf([accepted]), [], 2_000, 2_100).pool.enis.size).toBe(0);
+  });
+
+  it("gives its addresses back to its vSwitch", () => {
+    const gone = looked(poolOf([leaving("deleting")]), [], 2_000, 2_100);
+    expect(gone.pool.vSwitches.find(({ view }) => view.id === A)?.view.availableAddresses).toBe(1_002);
+  });
+
+  it("comes back into service where the cloud refuses to detach it", () => {
+    const eni = leaving("detaching", { call: { tries: 0 } });
+    const { id } = viewOf(eni, "InUse");
+    const failure = failureOf({ kind: "detach-eni", slot: 0, eni: id }, "configuration");
+    const refused = step(poolOf([eni]), { kind: "detach-failed", slot: 0, eni: id, failure, nowMs: 2_000 });
+    expect(stateIn(refused.pool)).toMatchObject({ kind: "linking", inUse: true, relinkAtMs: 62_000 });
+    expect(refused.wakeAtMs).toBe(62_000);
+  });
+});
+
+describe("an Unassign that the cloud or the node refuses", () => {
+  const UNASSIGNING = { "10.0.0.1": used("a"), "10.0.0.2": { kind: "unassigning" } as const };
+  const eni = eniOf(0, UNASSIGNING, { unassigning: { unsure: false, call: { tries: 0 } } });
+  const { id } = viewOf(eni, "InUse");
+  const addresses = [ip("10.0.0.2")];
+  const call = { kind: "unassign", slot: 0, eni: id, addresses } as const;
+
+  it("makes the addresses idle again, on disk too, if it was the cloud", () => {
+    const failure = failureOf(call, "configuration");
+    const refused = step(poolOf([eni]), {
+      kind: "unassign-failed",
+      slot: 0,
+      eni: id,
+      addresses,
+      failure,
+      nowMs: 5,
+    });
+    expect(addressesOf(refused.pool.enis.get(0))).toEqual(["10.0.0.1 used", "10.0.0.2 idle"]);
+    expect(refused.effects[0]).toEqual({ kind: "persist-eni", slot: 0 });
+  });
+
+  it("keeps them from everybody if the node doubts that nobody has them", () => {
+    const fault = { kind: "internal", reason: "in use by cali123" } as const;
+    const failure = { class: "configuration", effect: "none", fault } as const;
+    const refused = step(poolOf([eni]), {
+      kind: "unassign-failed",
+      slot: 0,
+      eni: id,
+      addresses,
+      failure,
+      nowMs: 5,
+    });
+    expect(addressesOf(refused.pool.enis.get(0))).toEqual(["10.0.0.1 used", "10.0.0.2 unassigning"]);
+    expect(refused.pool.enis.get(0)?.unassigning?.call).toEqual({ tries: 1, retryAtMs: 60_005 });
+  });
+
+  it("is decided by what the cloud lists where the reply was lost", () => {
+    const lost = step(poolOf([eni]), {
+      kind: "unassign-failed",
+      slot: 0,
+      eni: id,
+      addresses,
+      failure: lostReply("unassign"),
+      nowMs: 5,
+    });
+    expect(lost.pool.enis.get(0)).toMatchObject({ unassigning: { unsure: true }, look: { atMs: 1_005 } });
+    const done = looked(lost.pool, [viewOf(eni, "InUse", ["10.0.0.1"])], 1_005, 1_100);
+    expect(addressesOf(done.pool.enis.get(0))).toEqual(["10.0.0.1 used"]);
+    const still = looked(lost.pool, [viewOf(eni, "InUse")], 1_005, 1_100);
+    expect(kinds(still.effects)).toEqual(["unassign"]);
+  });
+});
+
+describe("a lost Assign that is refused afterwards", () => {
+  it("is looked for, once a view is surely new", () => {
+    const eni = eniOf(0, ADDRESSES, {
+      assigning: { token: "t", count: 1, unsure: true, call: { tries: 1 } },
+    });
+    const { id } = viewOf(eni, "InUse");
+    const call = { kind: "assign", slot: 0, eni: id, count: 1, token: "t", priority: "pod" } as const;
+    const failure = failureOf(call, "configuration");
+    const refused = after(poolOf([eni]), [
+      { kind: "assign-failed", slot: 0, eni: id, failure, nowMs: 1_000 },
+    ]);
+    expect(refused.pool.enis.get(0)).toMatchObject({ refusedCount: 0, look: { atMs: 11_001 } });
+    const found = looked(
+      refused.pool,
+      [viewOf(eni, "InUse", ["10.0.0.1", "10.0.0.2", "10.0.0.3"])],
+      11_001,
+      11_100,
+    );
+    expect(addressesOf(found.pool.enis.get(0))).toContain("10.0.0.3 idle");
+    expect(found.pool.limits.addressesPerEni).toBe(15);
+  });
+});
