@@ -83,7 +83,7 @@ describe.concurrent("a device that does not come", () => {
       await node.fault("add", "linkNeverAppears", `instance=${node.node.name}`);
       const { tookMs } = await node.add();
       note("device never appears", tookMs);
-      expect(tookMs).toBeLessThan(30_000);
+      expect(tookMs).toBeLessThan(25_000);
       expect(await node.calls("CreateNetworkInterface")).toHaveLength(2);
       await until("the broken one is gone", async () => (await node.enis()).length === 1, 30_000, 200);
     });
