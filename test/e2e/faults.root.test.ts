@@ -6,6 +6,7 @@
  */
 import { afterAll, beforeAll, describe, type ExpectStatic, it } from "vitest";
 import { until } from "../harness/process.ts";
+import { type SimEni } from "../harness/simulator.ts";
 import { type NodeOptions, openRig, ELEVEN_ACTIONS, type Rig, type RigNode } from "./rig.ts";
 import { KEY_WITHOUT_CREATE, type NodeSpec, QUICK_RELEASE } from "./topology.ts";
 
@@ -72,6 +73,15 @@ function note(what: string, tookMs: number, outcome = "address"): void {
   report.push(`  ${what.padEnd(48)} ${outcome.padEnd(8)} after ${(tookMs / 1000).toFixed(2)} s`);
 }
 
+/** Waits until the cloud says InUse: the device may come earlier, and until then Assign is refused for that reason. */
+async function inUse(node: RigNode): Promise<SimEni[]> {
+  const ask = async (): Promise<SimEni[] | false> => {
+    const enis = await node.enis();
+    return enis.every(({ status }) => status === "InUse") && enis;
+  };
+  return until("the ENI is InUse", ask, 5000);
+}
+
 function tokensOf(calls: Awaited<ReturnType<RigNode["calls"]>>): Set<unknown> {
   return new Set(calls.map(({ parameters }) => parameters["ClientToken"]));
 }
@@ -107,7 +117,7 @@ describe.concurrent("a reply that is lost", () => {
   it("of Assign: the same call again finds the same address", async ({ expect }) => {
     await onNode("lost-assign", expect, async (node) => {
       await node.add();
-      const [eni] = await node.enis();
+      const [eni] = await inUse(node);
       await node.fault("add", "lostReply", "action=AssignPrivateIpAddresses", `eni=${eni?.id}`);
       const { tookMs } = await node.add();
       note("reply of Assign lost", tookMs);
@@ -163,12 +173,7 @@ describe.concurrent("a refusal that passes", () => {
   it("Operation.Conflict: the same Assign again", async ({ expect }) => {
     await onNode("conflict", expect, async (node) => {
       await node.add();
-      // The device may come before the cloud says so, and until then Assign is refused for another reason.
-      const [eni] = await until(
-        "the ENI is InUse",
-        async () => (await node.enis()).every(({ status }) => status === "InUse") && node.enis(),
-        5000,
-      );
+      const [eni] = await inUse(node);
       const of = [`eni=${eni?.id}`, "code=Operation.Conflict", "status=403", "times=2"];
       await node.fault("add", "error", "action=AssignPrivateIpAddresses", ...of);
       const { tookMs } = await node.add();
@@ -226,6 +231,7 @@ describe.concurrent("a vSwitch without addresses", () => {
   it("that of an existing ENI: a new ENI in the next one", async ({ expect }) => {
     await onNode("full-assign", expect, async (node) => {
       await node.add();
+      await inUse(node);
       await node.fault("drain", node.vSwitches[0] ?? "");
       const { tookMs } = await node.add();
       note("vSwitch of the existing ENI is full", tookMs);
@@ -316,6 +322,7 @@ describe.concurrent("what happens behind the agent's back", () => {
       await node.fault("add", "metadataLag", "delayMs=20000", `instance=${node.node.name}`);
       const first = await node.add();
       note("metadata service lags by 20 s, new ENI", first.tookMs);
+      await inUse(node);
       const second = await node.add();
       note("metadata service lags by 20 s, Assign", second.tookMs);
       expect(first.tookMs).toBeLessThan(PROMPT_MS);

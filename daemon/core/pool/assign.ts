@@ -26,6 +26,8 @@ import { blockVSwitch, giveBackAddresses, unreserveAddresses } from "./vswitch.t
 export const VIEW_LAG_MS = 10_000;
 /** An ENI that the cloud does not find, or not in a fitting state, is looked at, and asked again after this. */
 const STATE_RETRY_MS = 5_000;
+/** A device was there before its ENI is InUse, which takes two seconds at most: less than three of these. */
+const IN_USE_RETRY_MS = 700;
 const LOST_REPLY_LOOK_MS = 1_000;
 
 export function onAssigned(draft: Draft, slot: number, id: EniId, addresses: readonly Ipv4[]): void {
@@ -80,7 +82,11 @@ export function onAssignFailed(draft: Draft, slot: number, id: EniId, failure: C
     case "state":
       // The device can be there before the cloud says InUse; then addresses are refused for a moment.
       if (failure.class === "state" && eni.state.kind === "ready" && !eni.state.confirmed) {
-        eni.assigning = { ...assigning, call: backedOff(draft, assigning.call, failure) };
+        const retryAfterMs = Math.max(IN_USE_RETRY_MS, failure.retryAfterMs ?? 0);
+        eni.assigning = {
+          ...assigning,
+          call: backedOff(draft, assigning.call, { ...failure, retryAfterMs }),
+        };
         return;
       }
       endAssign(draft, eni);
