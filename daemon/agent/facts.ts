@@ -15,6 +15,8 @@ import { type StoreChange } from "../store/schema.ts";
 /** Why the agent cannot start: one sentence with the remedy. */
 export type StartFault = { readonly text: string };
 
+type FactsCloud = Pick<Cloud, "describeVSwitches" | "describeInstance">;
+
 /** A fault as a sentence with what to do. */
 export function sentence(fault: Fault): string {
   return `${describeFault(fault)}\n  ${remedyFor(fault)}`;
@@ -49,7 +51,7 @@ export function factsToStore(facts: Facts): StoreChange[] {
 
 /** Asks only for what the former run of this boot did not know. */
 export async function learnCloudFacts(
-  cloud: Cloud,
+  cloud: FactsCloud,
   node: NodeIdentity,
   former: Facts | undefined,
   configured: readonly VSwitchId[],
@@ -70,7 +72,7 @@ export async function learnCloudFacts(
 
 /** All vSwitches of the node's zone; each configured one has to be among them. */
 async function askVSwitches(
-  cloud: Cloud,
+  cloud: FactsCloud,
   node: NodeIdentity,
   configured: readonly VSwitchId[],
 ): Promise<Result<readonly VSwitchView[], StartFault>> {
@@ -82,7 +84,7 @@ async function askVSwitches(
   return failed({ text: reasons.join("\n") });
 }
 
-async function whyMissing(cloud: Cloud, node: NodeIdentity, id: VSwitchId): Promise<string> {
+async function whyMissing(cloud: FactsCloud, node: NodeIdentity, id: VSwitchId): Promise<string> {
   const remedy = `  correct "vswitches" of eni_conf: zone ${node.zone} needs vSwitches of VPC ${node.vpc} in that zone`;
   const found = await cloud.describeVSwitches({ by: "id", id });
   if (!found.ok) return `vSwitch ${id}: ${sentence(found.fault.fault)}`;
@@ -95,7 +97,7 @@ async function whyMissing(cloud: Cloud, node: NodeIdentity, id: VSwitchId): Prom
 
 /** Those of the configuration, else those of the instance. */
 async function askSecurityGroups(
-  cloud: Cloud,
+  cloud: FactsCloud,
   node: NodeIdentity,
   configured: readonly SecurityGroupId[],
 ): Promise<Result<readonly SecurityGroupId[], StartFault>> {
