@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { credentials, makeClientConstructor } from "@grpc/grpc-js";
@@ -109,10 +109,6 @@ export async function drainAgent(options: AgentOptions): Promise<string> {
 /** Runs it in the foreground to its end: for configurations that it must refuse. */
 export async function runAgent(options: AgentOptions, extra: readonly string[] = []): ReturnType<typeof run> {
   return run("ip", [...commandOf(options), ...extra], { timeoutMs: 60_000 });
-}
-
-export async function removeAgent(options: AgentOptions): Promise<void> {
-  await rm(options.directory, { recursive: true, force: true });
 }
 
 const HealthClient = makeClientConstructor(service, "Health");
