@@ -162,6 +162,25 @@ describe("too many addresses", () => {
     expect(refused.pool.limits.addressesPerEni).toBe(15);
   });
 
+  it("do not put off a look that is due earlier", () => {
+    const unconfirmed = eniOf(0, ADDRESSES, {
+      assigning: { token: "t", count: 4, unsure: false, call: { tries: 0 } },
+      look: { atMs: 2_000, tries: 0 },
+    });
+    const failure = failureOf(call, "address-quota");
+    const next = step(poolOf([unconfirmed]), {
+      kind: "assign-failed",
+      slot: 0,
+      eni: id,
+      failure,
+      nowMs: 1_000,
+    });
+    expect(next.pool.enis.get(0)?.look).toEqual({ atMs: 2_000, tries: 0 });
+    // That one is too early to tell; the one after it is not.
+    const early = looked(next.pool, [viewOf(eni, "InUse")], 2_000, 2_100);
+    expect(early.pool.enis.get(0)).toMatchObject({ refusedCount: 4, look: { atMs: 11_001 } });
+  });
+
   it("teach the limit where the ENI has what we believe", () => {
     const seen = looked(refused.pool, [viewOf(eni, "InUse")], 11_001, 11_100);
     expect(seen.pool).toMatchObject({

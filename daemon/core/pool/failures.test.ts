@@ -165,6 +165,15 @@ describe("again", () => {
   });
 });
 
+describe("a creation that failed", () => {
+  it("took nothing from the vSwitch", () => {
+    const { node } = nodeWith("create-eni", [refuse("configuration")]);
+    node.add("a");
+    node.run(1_000);
+    expect(node.pool.vSwitches[0]?.view.availableAddresses).toBe(1_000);
+  });
+});
+
 describe("new-token", () => {
   it("repeats the same request with another token", () => {
     const { node, cloud } = nodeWith("create-eni", [refuse("new-token")]);
@@ -282,7 +291,7 @@ describe("state", () => {
     for (let ms = 0; ms < 10_000 && !node.leases.has("a"); ms += 10) node.run(10);
     const before = node.calls.length;
     node.add("b");
-    node.run(1_500);
+    node.run(2_500);
     expect(node.leases.has("b")).toBe(true);
     expect(kinds(node, before)).toEqual(["assign", "assign"]);
     expect(node.pool.enis.size).toBe(1);

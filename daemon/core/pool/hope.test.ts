@@ -42,8 +42,9 @@ describe("a pod waits", () => {
     const addresses = { "10.0.0.1": used("x"), "10.0.0.2": { kind: "unassigning" } as const };
     const pool = smallPool(addresses, { unassigning: { unsure: false, call: { tries: 0 } } });
     expect(waiting(pool, { a: 10_000, b: 10_000 })).toEqual(["a"]);
-    // Nothing is asked of an ENI while it gives back (Operation.Conflict).
-    const asked = step(add(pool, "a", 10_000).pool, { kind: "ticked", nowMs: 1_000 });
+    // Nothing is asked of an ENI while it gives back (Operation.Conflict), though it has room.
+    const roomy = { ...pool, limits: { enisMax: 1, addressesPerEni: 15 } };
+    const asked = step(add(roomy, "a", 10_000).pool, { kind: "ticked", nowMs: 1_000 });
     expect(asked.effects).toEqual([]);
   });
 

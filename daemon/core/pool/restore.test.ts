@@ -91,6 +91,14 @@ describe("restore()", () => {
     }
   });
 
+  it("keeps an ENI whose address cools down", () => {
+    const cooldowns = [{ address: ip("10.0.0.2"), untilMs: 9_000 }];
+    expect(restored({ enis: [known("detaching", 0, 1)], cooldowns }).enis.get(0)?.state.kind).toBe(
+      "detaching",
+    );
+    expect(restored({ enis: [known("attaching", 0, 1)], cooldowns }).enis.get(0)?.state.kind).toBe("linking");
+  });
+
   it("gives a lease to the ENI that stays where one that leaves had the address before", () => {
     const pool = restored({
       enis: [known("deleting", 0, 1), known("ready", 1, 1)],
