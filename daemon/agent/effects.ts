@@ -44,6 +44,8 @@ export type Effects = Disposable & { readonly act: (effect: PoolEffect, dispatch
 
 export function openEffects(options: EffectsOptions): Effects {
   const linking = new Map<number, AbortController>();
+  /** The clean-up of a slot's datapath, which its detachment waits for. */
+  const leaving = new Map<number, Promise<void>>();
   const unlink = (slot: number): void => {
     linking.get(slot)?.abort();
     linking.delete(slot);
@@ -56,7 +58,9 @@ export function openEffects(options: EffectsOptions): Effects {
         unlink(effect.slot);
         linking.set(effect.slot, abort);
       }
-      report(options, effect, abort.signal, dispatch).catch(options.onBug);
+      const before = effect.kind === "detach-eni" ? leaving.get(effect.slot) : undefined;
+      const done = report(options, effect, abort.signal, dispatch, before).catch(options.onBug);
+      if (effect.kind === "unlink-eni") leaving.set(effect.slot, done);
     },
     [Symbol.dispose]() {
       for (const slot of linking.keys()) unlink(slot);
@@ -69,7 +73,9 @@ async function report(
   effect: PoolEffect,
   signal: AbortSignal,
   dispatch: Dispatch,
+  before: Promise<void> | undefined,
 ): Promise<void> {
+  await before;
   const happening = await outcomeOf(options, effect, signal);
   if (happening !== undefined && !signal.aborted) dispatch(happening);
 }
@@ -118,7 +124,9 @@ async function outcomeForEni(
       return { kind: "eni-link-failed", ...of, fault: linked.fault };
     }
     case "unlink-eni": {
-      const done = await kernel.forgetEni(slot);
+      // Not while the kernel has pods on it: they would lose their way out, and the detachment will be refused as well.
+      const free = await nobodyUses(options, addressesOf(options, slot));
+      const done = free.ok ? await kernel.forgetEni(slot) : ok(undefined);
       if (!done.ok)
         options.log.warn({ ...of, fault: done.fault }, "the ENI's table or rule could not be removed");
       return undefined;
@@ -137,7 +145,7 @@ async function outcomeForEni(
       return { kind: "unassign-failed", ...of, addresses, failure: done.fault };
     }
     case "detach-eni": {
-      const free = await nobodyUses(options, [...(options.pool().enis.get(slot)?.addresses.keys() ?? [])]);
+      const free = await nobodyUses(options, addressesOf(options, slot));
       const done = free.ok ? await cloud.detachEni(eni, node.instance) : free;
       return done.ok
         ? { kind: "detach-accepted", ...of }
@@ -154,6 +162,10 @@ async function outcomeForEni(
   }
 }
 
+function addressesOf(options: EffectsOptions, slot: number): readonly string[] {
+  return [...(options.pool().enis.get(slot)?.addresses.keys() ?? [])];
+}
+
 /** Awaits the device, then configures it; resolves with its index when the gateway answered. */
 async function linkEni(options: EffectsOptions, slot: number, signal: AbortSignal): Promise<Result<number>> {
   const eni = options.pool().enis.get(slot);
@@ -166,6 +178,8 @@ async function linkEni(options: EffectsOptions, slot: number, signal: AbortSigna
   }
   const { id, mac, primary } = eni.facts;
   const startedMs = performance.now();
+  // Its outcome shows in configureEni, which asks for the same.
+  void options.kernel.prepareEni(slot);
   const device = await options.kernel.awaitEni(
     mac,
     AbortSignal.any([signal, AbortSignal.timeout(options.linkTimeoutMs)]),

@@ -35,6 +35,7 @@ function memoryKernel(): {
   const kernel: Kernel = {
     prepareHost: unused,
     awaitEni: unused,
+    prepareEni: unused,
     configureEni: unused,
     forgetEni: unused,
     podTraces: unused,

@@ -53,6 +53,8 @@ export type Kernel = {
     mac: Mac,
     signal: AbortSignal,
   ): Promise<Result<{ readonly ifIndex: number; readonly name: string }>>;
+  /** What can be made for an ENI before its device is there. `configureEni` makes it where this was not called. */
+  prepareEni(slot: number): Promise<Result<void>>;
   /** Brings the ENI up: its table, its rule, its gateway's neighbour. Asks the gateway by ARP, so success means that packets pass. */
   configureEni(eni: EniLink): Promise<Result<void>>;
   /** Removes table and rule of the slot; the device itself is the cloud's. */

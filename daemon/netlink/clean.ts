@@ -50,6 +50,7 @@ export async function cleanHost(ports: EniPorts): Promise<Result<void>> {
           ]),
           await runNft(nftCleanText(), nodeNetns),
         );
+  if (pods.value.length === 0) ports.chains.clear();
   return both(first, rest);
 }
 

@@ -32,7 +32,24 @@ export type EniPorts = {
   readonly nodeNetns: string | undefined;
   /** How long the gateway has to answer. */
   readonly gatewayPatienceMs: number | undefined;
+  /** Slots whose nftables chain was made ahead, for the next `configureEni`; a later one makes it again. */
+  readonly chains: Map<number, Promise<Result<void>>>;
 };
+
+/** The chain of a slot. nft(8) is a process of 15 to 40 ms, so it is made while the device is awaited. */
+export async function prepareEni({ chains, nodeNetns }: EniPorts, slot: number): Promise<Result<void>> {
+  const made = chains.get(slot) ?? runNft(nftEniText(slot), nodeNetns);
+  chains.set(slot, made);
+  const outcome = await made;
+  if (!outcome.ok) chains.delete(slot);
+  return outcome;
+}
+
+async function removeChain({ chains, nodeNetns }: EniPorts, slot: number): Promise<Result<void>> {
+  await chains.get(slot);
+  chains.delete(slot);
+  return runNft(nftForgetEniText(slot), nodeNetns);
+}
 
 /** See `Kernel.configureEni`. A device that was down is down again after a failure. */
 export async function configureEni(ports: EniPorts, eni: EniLink): Promise<Result<void>> {
@@ -45,16 +62,20 @@ export async function configureEni(ports: EniPorts, eni: EniLink): Promise<Resul
 }
 
 async function bringUp(ports: EniPorts, eni: EniLink, wasUp: boolean): Promise<Result<void>> {
-  const { client, thread, nodeNetns, gatewayPatienceMs } = ports;
+  const { client, thread, gatewayPatienceMs } = ports;
+  const preparing = prepareEni(ports, eni.slot);
   const up = await applySteps(client, planEniLink(eni));
-  if (!up.ok) return failed(up.fault);
-  const gateway = await askGateway(thread, eni, gatewayPatienceMs);
-  if (!gateway.ok) return gateway;
-  const chain = await runNft(nftEniText(eni.slot), nodeNetns);
+  const gateway = up.ok ? await askGateway(thread, eni, gatewayPatienceMs) : failed(up.fault);
+  const chain = await preparing;
+  ports.chains.delete(eni.slot);
+  if (!gateway.ok) {
+    if (!wasUp) await removeChain(ports, eni.slot);
+    return gateway;
+  }
   if (!chain.ok) return chain;
   const routes = await applySteps(client, planEniRoutes(eni, gateway.value));
   if (routes.ok) return ok(undefined);
-  if (!wasUp) await runNft(nftForgetEniText(eni.slot), nodeNetns);
+  if (!wasUp) await removeChain(ports, eni.slot);
   return failed(routes.fault);
 }
 
@@ -83,7 +104,7 @@ export async function forgetEni(ports: EniPorts, slot: number): Promise<Result<v
   const device =
     route?.oif === undefined || gateway === undefined ? undefined : { ifIndex: route.oif, gateway };
   const forgotten = await applyAll(ports.client, planForgetEni(slot, device));
-  const chain = await runNft(nftForgetEniText(slot), ports.nodeNetns);
+  const chain = await removeChain(ports, slot);
   const gone = !chain.ok && chain.fault.kind === "kernel" && chain.fault.errno === "ENOENT";
   return !forgotten.ok || chain.ok || gone ? forgotten : chain;
 }

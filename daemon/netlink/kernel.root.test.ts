@@ -189,6 +189,30 @@ describe("openKernel()", () => {
   });
 });
 
+describe("prepareEni()", () => {
+  beforeEach(() => start(0));
+
+  it("makes the chain ahead, once, and forgetEni() removes it", async () => {
+    must(await kernel.prepareHost());
+    const before = lab.snapshot();
+    await Promise.all([kernel.prepareEni(0), kernel.prepareEni(0)]);
+    expect(lab.snapshot()).toMatch(/chain eni0/);
+    must(await kernel.prepareEni(1));
+    must(await kernel.forgetEni(0));
+    must(await kernel.forgetEni(1));
+    expect(lab.snapshot()).toBe(before);
+  });
+
+  it("does not keep a later configureEni() from making it again", async () => {
+    must(await kernel.prepareHost());
+    must(await kernel.prepareEni(0));
+    must(await kernel.configureEni(lab.eni(0)));
+    lab.run(lab.node, "nft delete chain ip terway eni0");
+    must(await kernel.configureEni(lab.eni(0)));
+    expect(lab.snapshot()).toMatch(/chain eni0/);
+  });
+});
+
 describe("configureEni()", () => {
   beforeEach(() => start(0));
 

@@ -12,7 +12,7 @@ import { applySteps } from "./apply.ts";
 import { openArrivals } from "./arrival.ts";
 import { cleanHost } from "./clean.ts";
 import { openClient } from "./client.ts";
-import { configureEni, type EniPorts, forgetEni } from "./eni.ts";
+import { configureEni, type EniPorts, forgetEni, prepareEni } from "./eni.ts";
 import { runNft } from "./nft.ts";
 import { attachPod, type PodPorts, podTraces } from "./pods.ts";
 import { openRemoval } from "./removal.ts";
@@ -43,7 +43,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
   const client = openClient(thread);
   const arrivals = openArrivals(thread, client);
   const removal = openRemoval(client);
-  const enis: EniPorts = { client, thread, nodeNetns, gatewayPatienceMs };
+  const enis: EniPorts = { client, thread, nodeNetns, gatewayPatienceMs, chains: new Map() };
   const pods: PodPorts = {
     client,
     nodeNetns,
@@ -59,6 +59,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
       return applied.ok ? ok(undefined) : failed(applied.fault);
     },
     awaitEni: (mac, signal) => arrivals.wait(mac, signal),
+    prepareEni: (slot) => prepareEni(enis, slot),
     configureEni: (eni) => configureEni(enis, eni),
     forgetEni: (slot) => forgetEni(enis, slot),
     attachPod: (pod) => attachPod(pods, pod),
