@@ -4,7 +4,7 @@
  * @module
  */
 import { existsSync } from "node:fs";
-import { parseArguments, USAGE } from "./agent/arguments.ts";
+import { parseArguments, rootRefusal, USAGE } from "./agent/arguments.ts";
 import { openLog } from "./agent/log.ts";
 import { runNode } from "./agent/node.ts";
 import { loadConfig } from "./config/load.ts";
@@ -35,8 +35,10 @@ async function main(argv: readonly string[]): Promise<number> {
     );
     return 0;
   }
-  if (process.getuid?.() !== 0) {
-    process.stderr.write("terwayd: it configures the node's network and has to run as root\n");
+  const refusal = rootRefusal(process.getuid?.());
+  if (refusal !== undefined) {
+    process.stderr.write(`terwayd: ${refusal}
+`);
     return 1;
   }
   const stop = new AbortController();

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs what is missing, and says what it does. Usage: pkg-config/setup.sh [node] [run] [bench]
+# Installs what is missing, and says what it does. Usage: pkg-config/setup.sh [node] [run] [test] [bench]
 #   node   the packages of package-lock.json (Node 26 itself comes from there)
 #   run    commands that the simulated VPC and the kernel tests call: ip, nft, ping
+#   test   what the kernel tests look at the kernel with: conntrack
 #   bench  the peers that the benchmark runs beside us: the reference CNI plugins
 # A second run installs nothing.
 set -eu
@@ -65,6 +66,7 @@ for part in "$@"; do
       system nftables nft
       system iputils-ping ping
       ;;
+    test) system conntrack conntrack ;;
     bench) system containernetworking-plugins /usr/lib/cni/ptp ;;
     *) die "unknown part $part" ;;
   esac

@@ -57,10 +57,10 @@ source_lines() {
 from_source_package() {
   command -v apt-get >/dev/null 2>&1 || die "no go and no apt-get here; install Go, then try again"
   export DEBIAN_FRONTEND=noninteractive PATH="$PATH:/usr/lib/go/bin"
-  if ! [ -x /usr/bin/go ] || ! [ -d /usr/share/gocode/src/github.com/containernetworking/cni ]; then
-    [ "$(id -u)" = 0 ] || die "run as root, or: apt-get install golang-go golang-github-appc-cni-dev"
-    say "installing with apt-get: golang-go golang-github-appc-cni-dev"
-    { apt-get update -q && apt-get install -y -q --no-install-recommends golang-go golang-github-appc-cni-dev; } \
+  if ! [ -x /usr/bin/go ] || ! [ -d /usr/share/gocode/src/github.com/containernetworking/cni ] || ! command -v xz >/dev/null; then
+    [ "$(id -u)" = 0 ] || die "run as root, or: apt-get install golang-go golang-github-appc-cni-dev xz-utils"
+    say "installing with apt-get: golang-go golang-github-appc-cni-dev xz-utils"
+    { apt-get update -q && apt-get install -y -q --no-install-recommends golang-go golang-github-appc-cni-dev xz-utils; } \
       >"$work/log" 2>&1 || die "apt-get failed: $(tail -n 1 "$work/log")"
   fi
   say "fetching the source package golang-github-appc-cni through a package list of our own below .cache"

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseArguments } from "./arguments.ts";
+import { parseArguments, rootRefusal } from "./arguments.ts";
 
 describe("parseArguments()", () => {
   it("has a default for everything", () => {
@@ -29,5 +29,12 @@ describe("parseArguments()", () => {
       const parsed = parseArguments(argv);
       expect(parsed.ok ? "accepted" : parsed.fault, argv.join(" ")).toContain(text);
     }
+  });
+});
+
+describe("rootRefusal()", () => {
+  it("lets root run the agent and nobody else", () => {
+    expect(rootRefusal(0)).toBeUndefined();
+    expect(rootRefusal(1000)).toBe("it configures the node's network and has to run as root");
   });
 });

@@ -76,3 +76,10 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
     return failed(error instanceof Error ? error.message : String(error));
   }
 }
+
+/** Why a user who is not root cannot run the agent; `undefined` for root, or where there are no user ids. */
+export function rootRefusal(uid: number | undefined): string | undefined {
+  return uid === 0 || uid === undefined
+    ? undefined
+    : "it configures the node's network and has to run as root";
+}

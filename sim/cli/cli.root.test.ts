@@ -44,8 +44,12 @@ afterAll(async () => {
   }
 });
 
+/** `--root`: where the tests themselves run in a changed root, entering the mount namespace alone would leave it. */
 function onMachine(...command: readonly string[]): Promise<Ran> {
-  return runProgram(["nsenter", `--target=${machine.pid}`, "--mount", "--net", "--", ...command], "");
+  return runProgram(
+    ["nsenter", `--target=${machine.pid}`, "--mount", "--net", "--root", "--wd", "--", ...command],
+    "",
+  );
 }
 
 function sim(...args: readonly string[]): Promise<Ran> {

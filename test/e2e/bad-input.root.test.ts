@@ -216,16 +216,6 @@ describe("terwayd", () => {
     const stderr = "terwayd: Unknown option '--nonsense'\nTry: terwayd --help\n";
     expect(ran).toMatchObject({ status: 2, stdout: "", stderr });
   });
-
-  it("refuses to run without root", async () => {
-    const options = one.agent("agent");
-    await prepareAgent(options);
-    const [config, secret] = ["eni-config", "secret"].map((name) => join(options.directory, name));
-    const command = [program("terwayd"), `--config=${config}`, `--secret-dir=${secret}`];
-    const ran = await run("unshare", ["-U", ...command]);
-    const stderr = "terwayd: it configures the node's network and has to run as root\n";
-    expect(ran).toMatchObject({ status: 1, stdout: "", stderr });
-  });
 });
 
 describe("terway-sim up", () => {
