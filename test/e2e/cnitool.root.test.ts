@@ -18,8 +18,10 @@ import { type OneNode, openOneNode, socketOf } from "./one-node.ts";
 /** `netconf`: where cnitool looks for networks; `libDirectory` stands for /var/lib. */
 type Client = { readonly cnitool: string; readonly netconf: string; readonly libDirectory: string };
 
-/** libcni keeps results below /var/lib/cni; in a mount namespace of its own that is a directory of the test.
- * `-n`: mount(8) makes /run/mount otherwise. */
+/**
+ * libcni keeps results below /var/lib/cni; in a mount namespace of its own that is a directory of the test.
+ * `-n`: mount(8) makes /run/mount otherwise.
+ */
 async function cnitool(client: Client, verb: "add" | "del", pod: Pod): Promise<Ran> {
   const script = 'mount -n --bind "$0" /var/lib && exec "$@"';
   const command = [client.cnitool, verb, "terway", `/run/netns/${pod.namespace}`];
