@@ -64,6 +64,14 @@ export type Fault =
   | { readonly kind: "interface-exists"; readonly ifName: string; readonly netns: string }
   /** The database on the node failed. */
   | { readonly kind: "store"; readonly op: string; readonly reason: string }
+  /** STATUS: a new pod could not be served now. `cause` is the newest refusal, in one line. */
+  | { readonly kind: "cannot-serve"; readonly reason: string; readonly cause?: string }
+  /** STATUS: what pods that run need is missing on the node. */
+  | { readonly kind: "pods-affected"; readonly differences: readonly string[] }
+  /** CHECK: the attachment is not as ADD made it. One difference a line: what it is about, what is wrong. */
+  | { readonly kind: "check-failed"; readonly attachment: string; readonly differences: readonly string[] }
+  /** The agent could not be told of a DEL, and the DEL could not be kept for it either. */
+  | { readonly kind: "spool"; readonly directory: string; readonly reason: string }
   /** A command that this version does not have. */
   | { readonly kind: "unsupported"; readonly what: string }
   /** A bug. The log of the agent has the stack. */
@@ -94,6 +102,10 @@ const CNI_CODE = {
   kernel: 100,
   "interface-exists": 102,
   store: 11,
+  "cannot-serve": 50,
+  "pods-affected": 51,
+  "check-failed": 103,
+  spool: 11,
   unsupported: 4,
   internal: 999,
 } as const satisfies Record<FaultKind, number>;
@@ -118,6 +130,10 @@ const GRPC_STATUS = {
   kernel: 13, // INTERNAL
   "interface-exists": 6, // ALREADY_EXISTS
   store: 13,
+  "cannot-serve": 14,
+  "pods-affected": 14,
+  "check-failed": 9,
+  spool: 13,
   unsupported: 12, // UNIMPLEMENTED
   internal: 13,
 } as const satisfies Record<FaultKind, number>;
@@ -169,6 +185,14 @@ export function describeFault(fault: Fault): string {
       return `${fault.ifName} exists already in ${fault.netns} and is not this attachment's`;
     case "store":
       return `the agent's database: ${fault.op}: ${fault.reason}`;
+    case "cannot-serve":
+      return `a new pod could not be served: ${fault.reason}${because(fault.cause)}`;
+    case "pods-affected":
+      return `pods of this node may be cut off: ${fault.differences.join("; ")}`;
+    case "check-failed":
+      return `${fault.attachment} is not as ADD made it: ${fault.differences.join("; ")}`;
+    case "spool":
+      return `the DEL could not be kept for the agent in ${fault.directory}: ${fault.reason}`;
     case "unsupported":
       return `${fault.what} is not supported by this version`;
     case "internal":
@@ -219,6 +243,14 @@ export function remedyFor(fault: Fault): string {
       return "delete the interface, or use a fresh network namespace";
     case "store":
       return "check the disk of the state directory (full? read-only?)";
+    case "cannot-serve":
+      return "start terwayd on this node if it is not running; else add a vSwitch with free addresses for this zone to eni-config";
+    case "pods-affected":
+      return "the agent mends what it can; its log says what it could not";
+    case "check-failed":
+      return "delete the pod and let it be made again; the agent's log may say who changed it";
+    case "spool":
+      return "make room in the directory, which has to belong to root; the runtime will try again";
     case "unsupported":
       return "use a command that VERSION lists";
     case "internal":

@@ -24,3 +24,15 @@ export const FAULT_TRAILER = "terway-fault-bin";
 
 /** Key in the CNI configuration that names another agent socket. */
 export const SOCKET_CONFIG_KEY = "agent_socket";
+
+/** Where the plugin keeps DELs that it could not tell the agent. */
+export const DEFAULT_SPOOL_DIR = "/var/lib/terway/spool";
+
+/** Key in the CNI configuration that names another spool directory. */
+export const SPOOL_CONFIG_KEY = "spool_dir";
+
+/**
+ * Trailer of an AddReply: milliseconds by phase, in the form of the Server-Timing header (W3C Server Timing, section 2):
+ * "wait;dur=0.1, store;dur=0.3, netlink;dur=1.2, total;dur=1.8".
+ */
+export const TIMING_TRAILER = "terway-timing";

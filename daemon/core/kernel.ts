@@ -60,7 +60,11 @@ export type Kernel = {
   /** Removes table and rule of the slot; the device itself is the cloud's. */
   forgetEni(slot: number): Promise<Result<void>>;
   attachPod(pod: PodLink): Promise<Result<PodInterfaces>>;
-  /** Goes on past whatever is gone already. Calls at the same time share one bulk deletion. */
+  /**
+   * Resolves when nobody can reach or use the address any more: element, route, neighbour and connections are gone and the
+   * link is doomed. The kernel needs 20 ms and more to delete the link itself, which follows; `attachPod` with the same
+   * names or into the same namespace waits for it. Goes on past whatever is gone already.
+   */
   detachPod(pod: {
     readonly hostName: string;
     readonly address: Ipv4;
