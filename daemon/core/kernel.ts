@@ -71,6 +71,19 @@ export type Kernel = {
     readonly netns: string;
     readonly ifName: string;
   }): Promise<Result<void>>;
+  /**
+   * How what is there differs from what `attachPod` made, one short line each ("route 10.0.0.7/32 dev tw… in table 7400 is
+   * missing"); empty where all is as it was made. Changes nothing, and does not mind what others added. A namespace that is
+   * gone is a difference ("network namespace /run/netns/p1 is gone"); a fault means that the kernel could not be asked.
+   */
+  checkPod(
+    pod: PodLink & { readonly hostMac: Mac; readonly podMac: Mac },
+  ): Promise<Result<readonly string[]>>;
+  /**
+   * The same for what all pods share: the rule, the nftables table with its chains, and each ENI's table, rule, neighbour
+   * and device. Changes nothing; `prepareHost` and `configureEni` mend it.
+   */
+  checkNode(enis: readonly EniLink[]): Promise<Result<readonly string[]>>;
   /** Which addresses have a pod's route now. The second source before an address is given back. */
   podTraces(): Promise<Result<readonly PodTrace[]>>;
   /** Removes everything of ours that no pod uses: tables, rules, the nftables table. */
