@@ -5,20 +5,21 @@
  *
  * @module
  */
+import { readdir } from "node:fs/promises";
 import { differences, hostSnapshot, networkSnapshot, type Snapshot } from "../harness/snapshot.ts";
 import { type SimEni, type SimNode } from "../harness/simulator.ts";
 import { type Cluster, openCluster } from "./cluster.ts";
+import { freeName, removalCommand } from "./name.ts";
 import { addressesOf, proveOrder, proveRestart, proveSettling, proveTraffic } from "./proofs.ts";
 import { openReport, type Report, table } from "./report.ts";
 
-const NAME = "twdemo";
 const PODS_PER_NODE = 20;
 const IDLE_MAX = 5;
 
-async function demo(report: Report, keep: boolean): Promise<void> {
+async function demo(name: string, report: Report, keep: boolean): Promise<void> {
   const before = await hostSnapshot();
   report.section("A VPC: two zones, three vSwitches for pods (the first one small), two nodes ecs.g7.xlarge");
-  const cluster = await openCluster(NAME, []);
+  const cluster = await openCluster(name, []);
   try {
     const nodesBefore = await nodeSnapshots(cluster);
     await startAgents(cluster, report);
@@ -30,7 +31,7 @@ async function demo(report: Report, keep: boolean): Promise<void> {
     await proveTraffic(cluster, report);
     report.section("kill -9 of an agent while its pods talk");
     await proveRestart(cluster, report);
-    if (keep) return printKept(cluster, report);
+    if (keep) return printKept(cluster, name, report);
     await removePods(cluster, report);
     report.section("Draining: every ENI goes back, the nodes are cleaned");
     await cluster.drain();
@@ -135,18 +136,18 @@ async function proveNothingLeft(
   for (const broken of await cluster.simulator.brokenInvariants()) report.check(false, `cloud: ${broken}`);
 }
 
-function printKept(cluster: Cluster, report: Report): void {
+function printKept(cluster: Cluster, name: string, report: Report): void {
   const [node] = cluster.simulator.nodes;
   const [pod] = cluster.pods;
   report.section("Left running (KEEP=1). Try:");
   for (const line of [
-    `dist/bin/terway-sim state --name ${NAME}`,
-    `dist/bin/terway-sim calls --name ${NAME}`,
-    `dist/bin/terway-sim exec --name ${NAME} ${node?.name} -- ip rule`,
+    `dist/bin/terway-sim state --name ${name}`,
+    `dist/bin/terway-sim calls --name ${name}`,
+    `dist/bin/terway-sim exec --name ${name} ${node?.name} -- ip rule`,
     `ip netns exec ${pod?.pod.namespace} ip address`,
     `dist/bin/terway-sim fault add --help`,
-    `stop it:  kill ${[...cluster.agents.values()].map((agent) => agent.process.pid).join(" ")}; dist/bin/terway-sim down --name ${NAME};`,
-    `          ip -all netns list | grep '^${NAME}-' | xargs -n 1 ip netns delete; rm -r ${cluster.directory}`,
+    `stop it:  kill ${[...cluster.agents.values()].map((agent) => agent.process.pid).join(" ")}; ${removalCommand(name)};`,
+    `          rm -r ${cluster.directory}`,
   ]) {
     report.line(line);
   }
@@ -159,7 +160,18 @@ async function main(): Promise<number> {
   }
   const report = openReport((text) => process.stdout.write(text), process.stdout.isTTY);
   const keep = (process.env["KEEP"] ?? "") !== "";
-  await demo(report, keep);
+  const name = freeName(await readdir("/run/netns").catch(() => []));
+  if (name === undefined) {
+    process.stderr.write(`Nine demos were left on this machine. Remove one: ${removalCommand("twdemo")}\n`);
+    return 1;
+  }
+  if (name !== "twdemo") {
+    report.line(
+      `There is another demo (KEEP=1, or it was killed); this one is called ${name}. To remove the other:`,
+    );
+    report.line(`  ${removalCommand("twdemo")}`);
+  }
+  await demo(name, report, keep);
   const failures = report.failures();
   process.stdout.write(
     failures.length === 0

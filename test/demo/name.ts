@@ -1,0 +1,25 @@
+/**
+ * The demo's name, which its simulator and all its namespaces begin with.
+ *
+ * @module
+ */
+
+/** A machine with so many kept demos has other troubles. */
+const NAMES_MAX = 9;
+
+/**
+ * "twdemo", or "twdemo2" and so on where namespaces show that a demo of that name was kept (KEEP=1) or killed. Not touched,
+ * because its pods may still run. `undefined` where all are taken.
+ */
+export function freeName(namespaces: readonly string[]): string | undefined {
+  for (let number = 1; number <= NAMES_MAX; number += 1) {
+    const name = number === 1 ? "twdemo" : `twdemo${number}`;
+    if (!namespaces.some((namespace) => namespace.startsWith(`${name}-`))) return name;
+  }
+  return undefined;
+}
+
+/** What removes everything that a demo left whose processes are stopped. */
+export function removalCommand(name: string): string {
+  return `dist/bin/terway-sim down --name ${name}; ip netns list | grep -o '^${name}-[^ ]*' | xargs -n 1 ip netns delete`;
+}
