@@ -7,11 +7,10 @@
 import { readSync, statSync, writeSync } from "node:fs";
 import { connect } from "node:net";
 import { begin, crashed, type Begin } from "./core/command.ts";
-import { type Done } from "./core/done.ts";
-import { type Input, type StdinRead, type Utf8 } from "./core/input.ts";
+import { type Done, type End } from "./core/done.ts";
+import { STDIN_BYTES_MAX, STDIN_TOO_LONG, type Input, type StdinRead, type Utf8 } from "./core/input.ts";
+import { carryOutSpool } from "./node-host-spool.ts";
 
-/** A configuration has some hundred bytes; the agent takes messages of up to 4 MB. */
-const STDIN_BYTES_MAX = 1_048_576;
 const CHUNK_BYTES = 65_536;
 /** For a stream that somebody made non-blocking: how often to ask again, and for how long. */
 const RETRY_PAUSE_MS = 2;
@@ -38,27 +37,35 @@ export const nodeInput: Input = {
 export async function runPlugin(input: Input): Promise<Done> {
   try {
     const start = begin(input);
-    return start.kind === "done" ? start : await converse(start);
+    if (start.kind === "done") return start;
+    const end = await converse(start);
+    return end.kind === "done" ? end : carryOutSpool(end);
   } catch (error) {
     return crashed(error instanceof Error ? error.message : String(error));
   }
 }
 
 /** Talks to the agent until the call has an end, at most `deadlineMs`. */
-export function converse(start: Extract<Begin, { kind: "call" }>): Promise<Done> {
+export async function converse(start: Extract<Begin, { kind: "call" }>): Promise<End> {
   const { socketPath, deadlineMs, call } = start;
-  return new Promise((resolve, reject) => {
+  try {
+    const { uid } = statSync(socketPath);
+    if (uid !== 0 && uid !== process.geteuid?.()) return call.notTrusted(uid);
+  } catch (error) {
+    return call.failed(errnoOf(error));
+  }
+  return await new Promise((resolve, reject) => {
     const socket = connect(socketPath);
     const timer = setTimeout(() => finish(call.timedOut()), deadlineMs);
-    const finish = (done: Done): void => {
+    const finish = (end: End): void => {
       clearTimeout(timer);
       socket.destroy();
-      resolve(done);
+      resolve(end);
     };
     socket.on("data", (chunk: Uint8Array) => {
       try {
         const step = call.feed(chunk);
-        if (step.kind === "done") finish(step);
+        if (step.kind !== "more") finish(step);
         else if (step.send.length > 0) socket.write(step.send);
       } catch (bug) {
         clearTimeout(timer);
@@ -79,18 +86,18 @@ export function report(done: Done): number {
   return done.exit;
 }
 
+/** Stops after the first byte beyond the bound, so that a stream without end costs no memory and no time. */
 function readStdin(): StdinRead {
   const chunks: Uint8Array[] = [];
-  let length = 0;
+  let left = STDIN_BYTES_MAX + 1;
   let retries = 0;
-  for (;;) {
-    const chunk = new Uint8Array(CHUNK_BYTES);
+  while (left > 0) {
+    const chunk = new Uint8Array(Math.min(CHUNK_BYTES, left));
     try {
       const count = readSync(0, chunk);
       if (count === 0) return { kind: "read", bytes: Buffer.concat(chunks) };
       chunks.push(chunk.subarray(0, count));
-      length += count;
-      if (length > STDIN_BYTES_MAX) return { kind: "failed", reason: `more than ${STDIN_BYTES_MAX} bytes` };
+      left -= count;
     } catch (error) {
       const code = errnoOf(error);
       if (code !== "EAGAIN" || retries === RETRIES_MAX) return { kind: "failed", reason: code };
@@ -98,6 +105,7 @@ function readStdin(): StdinRead {
       pause();
     }
   }
+  return { kind: "failed", reason: STDIN_TOO_LONG };
 }
 
 function writeAll(fd: number, text: string): void {

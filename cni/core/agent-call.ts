@@ -7,11 +7,18 @@
  */
 import { cniCode, type Fault } from "../../proto/fault.ts";
 import { PROTOCOL } from "../../proto/paths.ts";
-import { errorOf, fail, succeed, type CniError, type Done } from "./done.ts";
+import { errorOf, fail, remark, succeed, type CniError, type End } from "./done.ts";
 import { openGrpcCall, type GrpcEnd } from "./grpc.ts";
 import { type Utf8 } from "./input.ts";
-import { decodeAddReply, encodeAttachmentRequest } from "./messages.ts";
-import { type Request } from "./request.ts";
+import { keepDel } from "./keep-del.ts";
+import {
+  decodeAddReply,
+  encodeAttachmentRequest,
+  encodeGcRequest,
+  encodeStatusRequest,
+  type AgentFault,
+} from "./messages.ts";
+import { type NetworkCommand, type Request } from "./request.ts";
 import { renderResult, wrongReply } from "./result.ts";
 
 /** Write `send`, which may be empty, and read on. */
@@ -22,24 +29,32 @@ export type AgentCall = {
   /** To be written as soon as the connection stands, without waiting for the agent. */
   readonly opening: Uint8Array;
   /** Takes what was read, cut anywhere; keeps no view of it. */
-  readonly feed: (bytes: Uint8Array) => More | Done;
+  readonly feed: (bytes: Uint8Array) => More | End;
   /** The agent closed the connection before the end. */
-  readonly ended: () => Done;
-  /** connect, read or write failed; `errno` is its name ("ECONNREFUSED") or another short reason. */
-  readonly failed: (errno: string) => Done;
+  readonly ended: () => End;
+  /** stat, connect, read or write failed; `errno` is its name ("ECONNREFUSED") or another short reason. */
+  readonly failed: (errno: string) => End;
+  /** In place of connect: the socket's owner, `uid`, is neither root nor the effective user. */
+  readonly notTrusted: (uid: number) => End;
   /** `deadlineMs` passed, counted from before connect. */
-  readonly timedOut: () => Done;
+  readonly timedOut: () => End;
 };
 
 /** A request that goes to the agent, with the time it may take. */
 export type Dispatch = {
   readonly request: Request;
-  readonly method: "Add" | "Del";
   /** Milliseconds. */
   readonly deadlineMs: number;
 };
 
 const SERVICE = "/terway.agent.v1.Agent/";
+const METHOD = {
+  ADD: "Add",
+  DEL: "Del",
+  CHECK: "Check",
+  GC: "Gc",
+  STATUS: "Status",
+} as const satisfies Record<NetworkCommand, string>;
 
 /** gRPC `doc/statuscodes.md`, by number. */
 const STATUS_NAMES = [
@@ -62,30 +77,30 @@ const STATUS_NAMES = [
   "UNAUTHENTICATED",
 ];
 
+/**
+ * CANCELLED, DEADLINE_EXCEEDED and UNAVAILABLE without a fault come from the gRPC library of an agent that goes away or hangs, not from
+ * its handlers.
+ */
+const NOT_SERVED_STATUSES = [1, 4, 14];
+/** The kind of fault with which an agent answers that starts or stops. */
+const NOT_READY = "not-ready" satisfies Fault["kind"];
+const PODS_AFFECTED = cniCode({ kind: "pods-affected", differences: [] });
+
 /** The conversation of one request, from its first byte to the run's outcome. */
 export function openAgentCall(dispatch: Dispatch, utf8: Utf8): AgentCall {
-  const { request, method, deadlineMs } = dispatch;
-  const { pod, socketPath } = request;
-  const message = encodeAttachmentRequest(
+  const { request, deadlineMs } = dispatch;
+  const { socketPath } = request;
+  const grpc = openGrpcCall(
     {
-      call: {
-        protocol: PROTOCOL,
-        deadlineMs,
-        traceparent: request.trace["traceparent"] ?? "",
-        config: request.rawConfig,
-      },
-      attachment: { network: request.network, containerId: pod.containerId, ifName: pod.ifName },
-      netns: pod.netns,
-      cniArgs: pod.cniArgs,
+      path: SERVICE + METHOD[request.command],
+      message: encodeRequest(dispatch, utf8),
+      timeoutMs: deadlineMs,
+      metadata: request.trace,
     },
     utf8,
   );
-  const grpc = openGrpcCall(
-    { path: SERVICE + method, message, timeoutMs: deadlineMs, metadata: request.trace },
-    utf8,
-  );
-  const refuse = (fault: Fault): Done => fail(errorOf(fault, request.command), request.cniVersion);
-  const unreachable = (reason: string): Done => refuse({ kind: "agent-unreachable", socketPath, reason });
+  const unreachable = (reason: string): End =>
+    notServed(errorOf({ kind: "agent-unreachable", socketPath, reason }), request);
   return {
     opening: grpc.opening,
     feed: (bytes) => {
@@ -94,57 +109,124 @@ export function openAgentCall(dispatch: Dispatch, utf8: Utf8): AgentCall {
     },
     ended: () => unreachable("it closed the connection before it answered"),
     failed: (errno) => unreachable(describeErrno(errno)),
-    timedOut: () =>
-      refuse({ kind: "deadline", what: `${request.command} by the agent`, waitedMs: deadlineMs }),
+    notTrusted: (uid) => unreachable(`the socket belongs to user ${uid}, who is not trusted`),
+    timedOut: () => notServed(errorOf(late(dispatch)), request),
   };
 }
 
-function finish(end: GrpcEnd, dispatch: Dispatch, utf8: Utf8): Done {
-  const { request, method } = dispatch;
-  const refuse = (fault: Fault): Done => fail(errorOf(fault, request.command), request.cniVersion);
+function encodeRequest({ request, deadlineMs }: Dispatch, utf8: Utf8): Uint8Array {
+  const { command, pod, network } = request;
+  const call = {
+    protocol: PROTOCOL,
+    deadlineMs,
+    traceparent: request.trace["traceparent"] ?? "",
+    config: request.rawConfig,
+  };
+  switch (command) {
+    case "ADD":
+    case "DEL":
+    case "CHECK": {
+      const attachment = { network, containerId: pod.containerId, ifName: pod.ifName };
+      return encodeAttachmentRequest({ call, attachment, netns: pod.netns, cniArgs: pod.cniArgs }, utf8);
+    }
+    case "GC":
+      return encodeGcRequest({ call, network, attachments: request.validAttachments }, utf8);
+    case "STATUS":
+      return encodeStatusRequest({ call }, utf8);
+    default:
+      return command satisfies never;
+  }
+}
+
+function finish(end: GrpcEnd, dispatch: Dispatch, utf8: Utf8): End {
+  const { request } = dispatch;
   switch (end.kind) {
     case "reply":
-      return method === "Del" ? succeed() : finishAdd(end.message, request, utf8);
+      return finishReply(end, request, utf8);
     case "status":
-      return fail(statusError(end, dispatch), request.cniVersion);
-    case "refused":
-      return refuse({ kind: "agent-unreachable", socketPath: request.socketPath, reason: end.reason });
+      return finishStatus(end, dispatch);
+    case "refused": {
+      const fault = {
+        kind: "agent-unreachable",
+        socketPath: request.socketPath,
+        reason: end.reason,
+      } as const;
+      return notServed(errorOf(fault), request);
+    }
     case "broken":
-      return refuse({ kind: "agent-protocol", reason: `its answer is not gRPC: ${end.reason}` });
+      return misunderstood(`its answer is not gRPC: ${end.reason}`, request);
     default:
       return end satisfies never;
   }
 }
 
-function finishAdd(message: Uint8Array, request: Request, utf8: Utf8): Done {
-  const reply = decodeAddReply(message, utf8);
-  const wrong = reply.ok ? wrongReply(reply.value, request.pod) : `its reply cannot be read: ${reply.fault}`;
-  if (!reply.ok || wrong !== undefined) {
-    const fault = { kind: "agent-protocol", reason: wrong ?? "" } as const;
-    return fail(errorOf(fault, request.command), request.cniVersion);
-  }
-  return succeed(renderResult(reply.value, request.cniVersion, request.previous));
+function finishReply(reply: Extract<GrpcEnd, { kind: "reply" }>, request: Request, utf8: Utf8): End {
+  const { command, cniVersion, pod, previous } = request;
+  const note = request.showTiming && reply.timing !== undefined ? remark(reply.timing, command) : "";
+  if (command !== "ADD") return succeed(undefined, note);
+  const decoded = decodeAddReply(reply.message, utf8);
+  if (!decoded.ok) return misunderstood(`its reply cannot be read: ${decoded.fault}`, request);
+  const wrong = wrongReply(decoded.value, pod);
+  if (wrong !== undefined) return misunderstood(wrong, request);
+  return succeed(renderResult(decoded.value, cniVersion, previous), note);
 }
 
-/** The agent's own words where it sent them, else what its gRPC status says. */
-function statusError(status: Extract<GrpcEnd, { kind: "status" }>, dispatch: Dispatch): CniError {
-  const bare = faultOfStatus(status.code, status.message, dispatch);
-  if (status.fault === undefined) return errorOf(bare, dispatch.request.command);
-  const { cniCode: code, message, remedy } = status.fault;
+/** A gRPC status that is not OK: the agent's own words where it sent them, else what the status says. */
+function finishStatus(status: Extract<GrpcEnd, { kind: "status" }>, dispatch: Dispatch): End {
+  const { request } = dispatch;
+  const { code, message, fault } = status;
+  const bare = faultOfStatus(code, message, dispatch);
+  if (fault === undefined) {
+    const error = errorOf(bare);
+    return NOT_SERVED_STATUSES.includes(code) ? notServed(error, request) : refused(error, request);
+  }
+  const error = errorOfAgent(fault, bare, message);
+  return fault.kind === NOT_READY ? notServed(error, request) : refused(error, request);
+}
+
+function errorOfAgent(fault: AgentFault, bare: Fault, grpcMessage: string): CniError {
   return {
-    code: code === 0 ? cniCode(bare) : code,
-    msg: message === "" ? status.message : message,
-    details: remedy,
+    code: fault.cniCode === 0 ? cniCode(bare) : fault.cniCode,
+    msg: fault.message === "" ? grpcMessage : fault.message,
+    details: fault.remedy,
   };
 }
 
-function faultOfStatus(code: number, message: string, { request, method, deadlineMs }: Dispatch): Fault {
+/** The agent is not there, or not yet, or no longer: a DEL is kept for it. */
+function notServed(error: CniError, request: Request): End {
+  return request.command === "DEL" ? keepDel(request, error.msg) : refused(error, request);
+}
+
+function misunderstood(reason: string, request: Request): End {
+  return refused(errorOf({ kind: "agent-protocol", reason }), request);
+}
+
+function refused(error: CniError, { command, cniVersion }: Request): End {
+  return fail(command === "STATUS" ? errorOfStatus(error) : error, cniVersion, command);
+}
+
+/** STATUS has two answers, 50 and 51. Whatever else keeps it from succeeding would keep an ADD from it too: that is 50. */
+function errorOfStatus({ code, msg, details }: CniError): CniError {
+  const { code: cannotServe, msg: said } = errorOf({ kind: "cannot-serve", reason: msg });
+  if (code === cannotServe || code === PODS_AFFECTED) return { code, msg, details };
+  return { code: cannotServe, msg: said, details };
+}
+
+function late({ request, deadlineMs }: Dispatch, cause?: string): Fault {
+  const what = `${request.command} by the agent`;
+  return { kind: "deadline", what, waitedMs: deadlineMs, ...(cause !== undefined && { cause }) };
+}
+
+function faultOfStatus(code: number, message: string, dispatch: Dispatch): Fault {
   const said = `${STATUS_NAMES[code] ?? `status ${code}`}${message === "" ? "" : `: ${message}`}`;
   switch (code) {
     case 4: // DEADLINE_EXCEEDED
-      return { kind: "deadline", what: `${request.command} by the agent`, waitedMs: deadlineMs, cause: said };
+      return late(dispatch, said);
     case 12: // UNIMPLEMENTED
-      return { kind: "agent-protocol", reason: `it does not have the method ${method} (${said})` };
+      return {
+        kind: "agent-protocol",
+        reason: `it does not have the method ${METHOD[dispatch.request.command]} (${said})`,
+      };
     case 1: // CANCELLED
     case 8: // RESOURCE_EXHAUSTED
     case 10: // ABORTED

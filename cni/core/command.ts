@@ -11,24 +11,34 @@ import { isObject } from "./config.ts";
 import { errorOf, fail, succeed, type Done } from "./done.ts";
 import { type Input } from "./input.ts";
 import { parseJson } from "./json.ts";
-import { parseRequest, type Request } from "./request.ts";
+import { parseRequest, type NetworkCommand } from "./request.ts";
 import { NEWEST_VERSION, parseCommand, parseVersion, SUPPORTED_VERSIONS } from "./version.ts";
+import { quote } from "./words.ts";
 
 /** What the host has to do: end, or talk to the agent first. */
 export type Begin =
   | Done
   | {
       readonly kind: "call";
+      /** The host asks first who owns it: `call.notTrusted()`. */
       readonly socketPath: string;
       /** For connect, write and read together; after that `call.timedOut()` is the end. */
       readonly deadlineMs: number;
       readonly call: AgentCall;
     };
 
-/** Above the slowest attach of an ENI, well under the four minutes of kubelet's RunPodSandbox. */
-const ADD_DEADLINE_MS = 100_000;
-/** Under the ten seconds that containerd gives to its clean-up after a failed ADD. */
-const DEL_DEADLINE_MS = 8_000;
+/**
+ * Milliseconds. ADD: above the slowest attach of an ENI, well under the four minutes of kubelet's RunPodSandbox. DEL: under the ten
+ * seconds that containerd gives to its clean-up after a failed ADD, with the writing of the spool. STATUS: under the second in which
+ * a runtime that asks every few seconds wants its answer, with the start of the process.
+ */
+const DEADLINE_MS = {
+  ADD: 99_000,
+  DEL: 7_500,
+  CHECK: 30_000,
+  GC: 60_000,
+  STATUS: 800,
+} as const satisfies Record<NetworkCommand, number>;
 
 /** Starts a run. Never throws, except for bugs. */
 export function begin(input: Input): Begin {
@@ -36,14 +46,15 @@ export function begin(input: Input): Begin {
   if (given === "") return { kind: "done", exit: 0, stdout: "", stderr: about() };
   const command = parseCommand(given);
   if (command === undefined) {
-    const reason = `${JSON.stringify(given)} is not a CNI command`;
+    const reason = `${quote(given)} is not a CNI command`;
     return fail(errorOf({ kind: "bad-env", names: ["CNI_COMMAND"], reason }), NEWEST_VERSION);
   }
   if (command === "VERSION") return succeed(versions(input));
   const request = parseRequest(command, input);
-  return request.ok
-    ? dispatch(request.value, input)
-    : fail(errorOf(request.fault.fault, command), request.fault.cniVersion);
+  if (!request.ok) return fail(errorOf(request.fault.fault, command), request.fault.cniVersion, command);
+  const deadlineMs = DEADLINE_MS[command];
+  const call = openAgentCall({ request: request.value, deadlineMs }, input.utf8);
+  return { kind: "call", socketPath: request.value.socketPath, deadlineMs, call };
 }
 
 /** The end of a run that a bug has broken: whoever reads standard output must still find an error object there. */
@@ -52,32 +63,13 @@ export function crashed(reason: string): Done {
   return fail(errorOf(fault), NEWEST_VERSION);
 }
 
-function dispatch(request: Request, { utf8 }: Input): Begin {
-  const { command, socketPath } = request;
-  switch (command) {
-    case "ADD":
-    case "DEL": {
-      const [method, deadlineMs] =
-        command === "ADD" ? (["Add", ADD_DEADLINE_MS] as const) : (["Del", DEL_DEADLINE_MS] as const);
-      const call = openAgentCall({ request, method, deadlineMs }, utf8);
-      return { kind: "call", socketPath, deadlineMs, call };
-    }
-    case "CHECK":
-    case "GC":
-    case "STATUS":
-      return fail(errorOf({ kind: "unsupported", what: command }, command), request.cniVersion);
-    default:
-      return command satisfies never;
-  }
-}
-
 /** Repeats the caller's version where we speak it. Whatever else is on stdin must not matter: runtimes probe with dummies. */
 function versions(input: Input): {
   readonly cniVersion: string;
   readonly supportedVersions: readonly string[];
 } {
   const stdin = input.readStdin();
-  const config = stdin.kind === "read" ? parseJson(input.utf8.decode(stdin.bytes)) : undefined;
+  const config = stdin.kind === "read" ? parseJson(stdin.bytes, input.utf8) : undefined;
   const asked = config?.ok === true && isObject(config.value) ? config.value["cniVersion"] : undefined;
   return { cniVersion: parseVersion(asked) ?? NEWEST_VERSION, supportedVersions: SUPPORTED_VERSIONS };
 }

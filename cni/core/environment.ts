@@ -7,6 +7,7 @@
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Environment, type Utf8 } from "./input.ts";
 import { type Command } from "./version.ts";
+import { quote, shortName } from "./words.ts";
 
 /** What the environment says about the attachment. Empty strings where the command does not need the variable. */
 export type PodEnvironment = {
@@ -54,7 +55,7 @@ export function checkEnvironment(command: Command, env: Environment, utf8: Utf8)
   if (wrongName !== undefined) return bad("CNI_IFNAME", pod.ifName, wrongName);
   if (command === "DEL") return ok(pod);
   if (!pod.netns.startsWith("/")) {
-    return failed({ kind: "bad-netns", path: pod.netns, reason: "is not an absolute path" });
+    return failed({ kind: "bad-netns", path: shortName(pod.netns), reason: "is not an absolute path" });
   }
   const wrongArgs = wrongCniArgs(pod.cniArgs);
   return wrongArgs === undefined ? ok(pod) : bad("CNI_ARGS", pod.cniArgs, wrongArgs);
@@ -105,13 +106,13 @@ function wrongCniArgs(text: string): string | undefined {
   let ignoreUnknown = false;
   for (const pair of text.split(";")) {
     const equals = pair.indexOf("=");
-    if (equals < 1) return `has the pair ${JSON.stringify(pair)}, which is not KEY=VALUE`;
+    if (equals < 1) return `has the pair ${quote(pair)}, which is not KEY=VALUE`;
     const [key, value] = [pair.slice(0, equals), pair.slice(equals + 1)];
     if (key === "IgnoreUnknown") ignoreUnknown = isTrue(value);
     if (!KNOWN_ARGS.includes(key)) unknown.push(key);
   }
   if (ignoreUnknown || unknown.length === 0) return undefined;
-  return `has keys that are not known (${unknown.join(", ")}) and no IgnoreUnknown=1`;
+  return `has keys that are not known (${shortName(unknown.join(", "))}) and no IgnoreUnknown=1`;
 }
 
 /** "1" and "true", in any case: how runtimes write a flag. */
@@ -120,5 +121,5 @@ export function isTrue(text: string | undefined): boolean {
 }
 
 function bad(name: string, given: string, rule: string): Result<never> {
-  return failed({ kind: "bad-env", names: [name], reason: `${JSON.stringify(given)} ${rule}` });
+  return failed({ kind: "bad-env", names: [name], reason: `${quote(given)} ${rule}` });
 }

@@ -11,10 +11,16 @@ export type Utf8 = {
   readonly decode: (bytes: Uint8Array) => string;
 };
 
-/** Standard input, read to its end, or why it could not be read. */
+/** A configuration has some hundred bytes; the agent takes messages of up to 4 MB. A host reads no further than one byte more. */
+export const STDIN_BYTES_MAX = 1_048_576;
+
+/** Standard input, read to its end, or why it could not be read: the name of an errno, or STDIN_TOO_LONG. */
 export type StdinRead =
   | { readonly kind: "read"; readonly bytes: Uint8Array }
   | { readonly kind: "failed"; readonly reason: string };
+
+/** The reason of a host that stopped reading at `STDIN_BYTES_MAX`. */
+export const STDIN_TOO_LONG = `it is longer than ${STDIN_BYTES_MAX} bytes`;
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;

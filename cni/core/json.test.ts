@@ -1,6 +1,11 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseJson } from "./json.ts";
+import { nodeUtf8 } from "../node-host.ts";
+import { parseJson as parseBytes } from "./json.ts";
+
+function parseJson(text: string): ReturnType<typeof parseBytes> {
+  return parseBytes(nodeUtf8.encode(text), nodeUtf8);
+}
 
 describe("parseJson()", () => {
   it("finds the place and the reason", () => {

@@ -1,23 +1,54 @@
 /**
  * JSON with the place of the mistake. `JSON.parse` decides what is JSON; only when it refuses, the text is scanned for
- * the line and column, which no two engines report alike.
- * Source: RFC 8259.
+ * the line and column, which no two engines report alike. What `JSON.parse` would do recursively, it is not asked to: the
+ * small engine has a small stack.
+ * Source: RFC 8259; RFC 3629 for UTF-8.
  *
  * @module
  */
 import { failed, ok, type Result } from "../../proto/result.ts";
+import { findBadUtf8 } from "./bytes.ts";
+import { type Utf8 } from "./input.ts";
 
 /** Line and column count from 1; a column is a character, not a byte. */
 export type JsonMistake = { readonly line: number; readonly column: number; readonly reason: string };
 
+/** Objects and lists inside each other; a configuration has some ten. */
+const DEPTH_MAX = 128;
+
 /** Never throws. */
-export function parseJson(text: string): Result<unknown, JsonMistake> {
-  try {
-    return ok(JSON.parse(text));
-  } catch {
-    const { at, reason } = findMistake(text) ?? { at: 0, reason: "it is nested too deep" };
-    return failed({ ...lineAndColumn(text, at), reason });
+export function parseJson(bytes: Uint8Array, utf8: Utf8): Result<unknown, JsonMistake> {
+  const text = utf8.decode(bytes);
+  // Bad bytes have become U+FFFD; only where there is one, it is worth looking for them.
+  const badByte = text.includes("\ufffd") ? findBadUtf8(bytes) : undefined;
+  if (badByte !== undefined) {
+    const before = utf8.decode(bytes.subarray(0, badByte));
+    return failed({ ...lineAndColumn(before, before.length), reason: "a byte that is not UTF-8" });
   }
+  if (isShallow(text)) {
+    try {
+      return ok(JSON.parse(text));
+    } catch {
+      // The scan says where.
+    }
+  }
+  const { at, reason } = findMistake(text) ?? { at: 0, reason: "it cannot be read" };
+  return failed({ ...lineAndColumn(text, at), reason });
+}
+
+/** No more than `DEPTH_MAX` brackets are open at once, if `text` is JSON. */
+function isShallow(text: string): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) inString = !inString;
+    else if (inString) at += code === 0x5c ? 1 : 0;
+    else if (code === 0x7b || code === 0x5b) depth += 1;
+    else if (code === 0x7d || code === 0x5d) depth -= 1;
+    if (depth > DEPTH_MAX) return false;
+  }
+  return true;
 }
 
 type Mistake = { readonly at: number; readonly reason: string };
@@ -31,6 +62,7 @@ function findMistake(text: string): Mistake | undefined {
   for (;;) {
     const char = text.charAt(at);
     if (char === "{" || char === "[") {
+      if (open.length === DEPTH_MAX) return { at, reason: `nested more than ${DEPTH_MAX} deep` };
       open.push(char);
       at = skipBlanks(text, at + 1);
       const closing = char === "{" ? "}" : "]";

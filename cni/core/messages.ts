@@ -10,18 +10,31 @@ import { type Utf8 } from "./input.ts";
 import { concatBytes } from "./bytes.ts";
 import { encodeBytes, encodeMessage, encodeUint, readFields, type Field } from "./protobuf.ts";
 
+/** `Call`. */
+export type CallInfo = {
+  readonly protocol: number;
+  readonly deadlineMs: number;
+  readonly traceparent: string;
+  readonly config: Uint8Array;
+};
+
 /** `AddRequest`, `DelRequest` and `CheckRequest`, which have the same fields. */
 export type AttachmentRequest = {
-  readonly call: {
-    readonly protocol: number;
-    readonly deadlineMs: number;
-    readonly traceparent: string;
-    readonly config: Uint8Array;
-  };
+  readonly call: CallInfo;
   readonly attachment: Attachment;
   readonly netns: string;
   readonly cniArgs: string;
 };
+
+/** `GcRequest`. `attachments` is `undefined` where the caller gave no list, which is not the same as an empty one. */
+export type GcRequest = {
+  readonly call: CallInfo;
+  readonly network: string;
+  readonly attachments: readonly Attachment[] | undefined;
+};
+
+/** `StatusRequest`. */
+export type StatusRequest = { readonly call: CallInfo };
 
 /** `AddReply`. */
 export type AddReply = {
@@ -57,23 +70,48 @@ export type AgentFault = {
 
 /** The bytes of the request; empty fields are left out, as proto3 has it. */
 export function encodeAttachmentRequest(request: AttachmentRequest, utf8: Utf8): Uint8Array {
-  const { call, attachment } = request;
-  const text = (number: number, value: string): Uint8Array => encodeBytes(number, utf8.encode(value));
   return concatBytes([
-    encodeMessage(1, [
-      encodeUint(1, call.protocol),
-      encodeUint(2, call.deadlineMs),
-      text(3, call.traceparent),
-      encodeBytes(4, call.config),
-    ]),
-    encodeMessage(2, [
-      text(1, attachment.network),
-      text(2, attachment.containerId),
-      text(3, attachment.ifName),
-    ]),
-    text(3, request.netns),
-    text(4, request.cniArgs),
+    encodeCall(request.call, utf8),
+    encodeAttachment(2, request.attachment, utf8),
+    encodeText(3, request.netns, utf8),
+    encodeText(4, request.cniArgs, utf8),
   ]);
+}
+
+/** As `encodeAttachmentRequest`. */
+export function encodeGcRequest({ call, network, attachments }: GcRequest, utf8: Utf8): Uint8Array {
+  return concatBytes([
+    encodeCall(call, utf8),
+    encodeText(2, network, utf8),
+    encodeUint(3, attachments === undefined ? 0 : 1),
+    ...(attachments ?? []).map((attachment) => encodeAttachment(4, attachment, utf8)),
+  ]);
+}
+
+/** As `encodeAttachmentRequest`. */
+export function encodeStatusRequest({ call }: StatusRequest, utf8: Utf8): Uint8Array {
+  return encodeCall(call, utf8);
+}
+
+function encodeCall(call: CallInfo, utf8: Utf8): Uint8Array {
+  return encodeMessage(1, [
+    encodeUint(1, call.protocol),
+    encodeUint(2, call.deadlineMs),
+    encodeText(3, call.traceparent, utf8),
+    encodeBytes(4, call.config),
+  ]);
+}
+
+function encodeAttachment(field: number, attachment: Attachment, utf8: Utf8): Uint8Array {
+  return encodeMessage(field, [
+    encodeText(1, attachment.network, utf8),
+    encodeText(2, attachment.containerId, utf8),
+    encodeText(3, attachment.ifName, utf8),
+  ]);
+}
+
+function encodeText(field: number, text: string, utf8: Utf8): Uint8Array {
+  return encodeBytes(field, utf8.encode(text));
 }
 
 /** Never throws; the text says what is wrong with the bytes. */

@@ -5,18 +5,23 @@
  * @module
  */
 import { type Fault } from "../../proto/fault.ts";
-import { DEFAULT_SOCKET } from "../../proto/paths.ts";
+import { type Attachment } from "../../proto/attachment.ts";
+import { DEFAULT_SOCKET, DEFAULT_SPOOL_DIR } from "../../proto/paths.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import {
   parseConfig,
   readPreviousResult,
+  readValidAttachments,
+  wrongDirectory,
+  wrongPreviousResult,
   wrongSocketPath,
   type NetworkConfig,
   type PreviousResult,
 } from "./config.ts";
 import { checkEnvironment, isTrue, type PodEnvironment } from "./environment.ts";
-import { type Input } from "./input.ts";
+import { type Input, type Utf8 } from "./input.ts";
 import { NEWEST_VERSION, parseVersion, versionsWith, type CniVersion, type Command } from "./version.ts";
+import { quote, shortName } from "./words.ts";
 
 /** The commands that read a configuration: all but VERSION. */
 export type NetworkCommand = Exclude<Command, "VERSION">;
@@ -29,8 +34,15 @@ export type Request = {
   readonly pod: PodEnvironment;
   /** Stdin, byte for byte. */
   readonly rawConfig: Uint8Array;
+  /** Of ADD and CHECK. */
   readonly previous: PreviousResult | undefined;
+  /** Of GC; `undefined` where the caller gave no list. */
+  readonly validAttachments: readonly Attachment[] | undefined;
   readonly socketPath: string;
+  /** Where a DEL is kept that the agent cannot be told of. Absolute, without a slash at its end. */
+  readonly spoolDirectory: string;
+  /** Is the agent's account of its time wanted on standard error? */
+  readonly showTiming: boolean;
   /** W3C trace context by header name, each harmless as an HTTP header. */
   readonly trace: Readonly<Record<string, string>>;
 };
@@ -40,6 +52,10 @@ export type Refusal = { readonly fault: Fault; readonly cniVersion: CniVersion }
 
 /** Names another agent socket, where the configuration names none. */
 const SOCKET_VARIABLE = "TERWAY_AGENT_SOCKET";
+/** Names another spool directory, where the configuration names none. */
+const SPOOL_VARIABLE = "TERWAY_SPOOL_DIR";
+/** Asks for a line with the agent's timing. */
+const TIMING_VARIABLE = "TERWAY_TIMING";
 
 /** W3C Trace Context and Baggage: variable, header, longest value that is passed on. */
 const TRACE_VARIABLES = [
@@ -55,22 +71,42 @@ export function parseRequest(command: NetworkCommand, input: Input): Result<Requ
   if (!pod.ok) return early(pod.fault);
   const stdin = input.readStdin();
   if (stdin.kind === "failed") return early({ kind: "stdin", reason: stdin.reason });
-  const config = parseConfig(utf8.decode(stdin.bytes), utf8);
+  const config = parseConfig(stdin.bytes, utf8);
   if (!config.ok) return early(config.fault);
 
   const supported = versionsWith(command);
   const cniVersion = parseVersion(config.value.cniVersion);
   if (cniVersion === undefined || !supported.includes(cniVersion)) {
-    const fault = { kind: "unsupported-version", given: config.value.cniVersion, supported } as const;
+    const fault = {
+      kind: "unsupported-version",
+      given: shortName(config.value.cniVersion),
+      supported,
+    } as const;
     return failed({ fault, cniVersion: cniVersion ?? NEWEST_VERSION });
   }
   const late = (fault: Fault): Result<never, Refusal> => failed({ fault, cniVersion });
   const own = ownNetns(command, pod.value.netns, input);
   if (own !== undefined) return late(own);
-  const previous = command === "ADD" ? readPreviousResult(config.value.prevResult) : ok(undefined);
+  const previous = previousOf(command, config.value, pod.value);
   if (!previous.ok) return late(previous.fault);
-  const socketPath = chooseSocket(config.value, input);
+  const valid = command === "GC" ? readValidAttachments(config.value) : ok(undefined);
+  if (!valid.ok) return late(valid.fault);
+  const socketPath = choosePath(
+    config.value.agentSocket,
+    SOCKET_VARIABLE,
+    DEFAULT_SOCKET,
+    input,
+    wrongSocketPath,
+  );
   if (!socketPath.ok) return late(socketPath.fault);
+  const spool = choosePath(
+    config.value.spoolDirectory,
+    SPOOL_VARIABLE,
+    DEFAULT_SPOOL_DIR,
+    input,
+    wrongDirectory,
+  );
+  if (!spool.ok) return late(spool.fault);
   return ok({
     command,
     cniVersion,
@@ -78,7 +114,10 @@ export function parseRequest(command: NetworkCommand, input: Input): Result<Requ
     pod: pod.value,
     rawConfig: stdin.bytes,
     previous: previous.value,
+    validAttachments: valid.value,
     socketPath: socketPath.value,
+    spoolDirectory: withoutEndingSlash(spool.value),
+    showTiming: env[TIMING_VARIABLE] === "1",
     trace: readTrace(input),
   });
 }
@@ -92,16 +131,46 @@ function early(fault: Fault): Result<never, Refusal> {
 function ownNetns(command: Command, netns: string, input: Input): Fault | undefined {
   const concerned = (command === "ADD" || command === "DEL") && netns !== "";
   if (!concerned || isTrue(input.env["CNI_NETNS_OVERRIDE"]) || !input.isOwnNetns(netns)) return undefined;
-  return { kind: "bad-netns", path: netns, reason: "is the namespace that the plugin itself runs in" };
+  return {
+    kind: "bad-netns",
+    path: shortName(netns),
+    reason: "is the namespace that the plugin itself runs in",
+  };
 }
 
-function chooseSocket(config: NetworkConfig, { env, utf8 }: Input): Result<string> {
-  if (config.agentSocket !== undefined) return ok(config.agentSocket);
-  const path = env[SOCKET_VARIABLE] ?? "";
-  if (path === "") return ok(DEFAULT_SOCKET);
-  const wrong = wrongSocketPath(path, utf8);
+/** "prevResult" for the commands that use it. CHECK cannot do without, and not with that of another pod. */
+function previousOf(
+  command: NetworkCommand,
+  { prevResult }: NetworkConfig,
+  pod: PodEnvironment,
+): Result<PreviousResult | undefined> {
+  if (command !== "ADD" && command !== "CHECK") return ok(undefined);
+  const previous = readPreviousResult(prevResult);
+  if (!previous.ok || command === "ADD") return previous;
+  const wrong = wrongPreviousResult(previous.value, pod);
+  return wrong === undefined ? previous : failed(wrong);
+}
+
+/** The configuration's path comes first, then the variable's, then ours. */
+function choosePath(
+  configured: string | undefined,
+  variable: string,
+  ours: string,
+  { env, utf8 }: Input,
+  wrongIn: (path: string, utf8: Utf8) => string | undefined,
+): Result<string> {
+  if (configured !== undefined) return ok(configured);
+  const path = env[variable] ?? "";
+  if (path === "") return ok(ours);
+  const wrong = wrongIn(path, utf8);
   if (wrong === undefined) return ok(path);
-  return failed({ kind: "bad-env", names: [SOCKET_VARIABLE], reason: `${JSON.stringify(path)} ${wrong}` });
+  return failed({ kind: "bad-env", names: [variable], reason: `${quote(path)} ${wrong}` });
+}
+
+function withoutEndingSlash(path: string): string {
+  let end = path.length;
+  while (end > 1 && path.charAt(end - 1) === "/") end -= 1;
+  return path.slice(0, end);
 }
 
 /** Tracing must never fail a pod: what is not printable ASCII, or too long, is left out. */

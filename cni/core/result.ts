@@ -1,11 +1,11 @@
 /**
  * The result of ADD in the caller's cniVersion.
- * Source: CNI SPEC.md 0.3.0 to 1.1.0, section "Result" ("ADD Success").
+ * Source: CNI SPEC.md 0.1.0 to 1.1.0, section "Result" ("ADD Success").
  *
  * @module
  */
 import { type JsonObject, type PreviousResult } from "./config.ts";
-import { type AddReply } from "./messages.ts";
+import { type AddReply, type ReplyRoute } from "./messages.ts";
 import { type CniVersion } from "./version.ts";
 
 /** Where the caller asked for the interface. */
@@ -32,6 +32,7 @@ export function wrongReply(reply: AddReply, place: Place): string | undefined {
  * addresses count from there. "dns" is left out unless it was given.
  */
 export function renderResult(reply: AddReply, version: CniVersion, previous?: PreviousResult): JsonObject {
+  if (version === "0.1.0" || version === "0.2.0") return renderByFamily(reply, version, previous);
   const shift = previous?.interfaces.length ?? 0;
   return {
     ...previous?.all,
@@ -49,17 +50,38 @@ export function renderResult(reply: AddReply, version: CniVersion, previous?: Pr
     ips: [
       ...(previous?.ips ?? []),
       ...reply.ips.map((ip) => ({
-        ...(namesFamily(version) && { version: ip.address.includes(":") ? "6" : "4" }),
+        ...(namesFamily(version) && { version: isV6(ip.address) ? "6" : "4" }),
         interface: ip.interface + shift,
         address: ip.address,
         ...(ip.gateway !== "" && { gateway: ip.gateway }),
       })),
     ],
-    routes: [
-      ...(previous?.routes ?? []),
-      ...reply.routes.map(({ dst, gw }) => ({ dst, ...(gw !== "" && { gw }) })),
-    ],
+    routes: [...(previous?.routes ?? []), ...reply.routes.map(renderRoute)],
   };
+}
+
+/**
+ * Before 0.3.0 a result had one address of each family, with its routes, and no interfaces. The first address counts; one of a plugin
+ * before us was first.
+ */
+function renderByFamily(reply: AddReply, version: CniVersion, previous?: PreviousResult): JsonObject {
+  const ofFamily = (v6: boolean): JsonObject | undefined => {
+    const ip = reply.ips.find(({ address }) => isV6(address) === v6);
+    if (ip === undefined) return undefined;
+    const routes = reply.routes.filter(({ dst }) => isV6(dst) === v6).map(renderRoute);
+    const gateway = ip.gateway !== "" && { gateway: ip.gateway };
+    return { ip: ip.address, ...gateway, ...(routes.length > 0 && { routes }) };
+  };
+  const [ip4, ip6] = [ofFamily(false), ofFamily(true)];
+  return { ...(ip4 && { ip4 }), ...(ip6 && { ip6 }), ...previous?.all, cniVersion: version };
+}
+
+function renderRoute({ dst, gw }: ReplyRoute): JsonObject {
+  return { dst, ...(gw !== "" && { gw }) };
+}
+
+function isV6(address: string): boolean {
+  return address.includes(":");
 }
 
 /** Up to 0.4.0 each address says its family; 1.0.0 removed the key. */

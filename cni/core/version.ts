@@ -1,6 +1,6 @@
 /**
  * The versions of the CNI specification that the plugin speaks, and the commands of each.
- * Source: CNI SPEC.md 0.3.0 to 1.1.0, section "CNI operations".
+ * Source: CNI SPEC.md 0.1.0 to 1.1.0, section "CNI operations".
  *
  * @module
  */
@@ -9,7 +9,7 @@
 export type Command = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";
 
 /** Oldest first. */
-export const SUPPORTED_VERSIONS = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
+export const SUPPORTED_VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
 
 /** One of `SUPPORTED_VERSIONS`. */
 export type CniVersion = (typeof SUPPORTED_VERSIONS)[number];
