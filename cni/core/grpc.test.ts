@@ -21,6 +21,14 @@ function answer(...frames: readonly Uint8Array[]): GrpcStep {
   return call.feed(concatBytes([encodeSettings([]), ...frames]));
 }
 
+/** A message of `size` sevens, in DATA frames as large as they may be. */
+function sevens(size: number): readonly Uint8Array[] {
+  const body = framed(new Uint8Array(size).fill(7));
+  return Array.from({ length: Math.ceil(body.length / 16_384) }, (_, index) =>
+    encodeFrame(0, 0, 1, body.subarray(index * 16_384, (index + 1) * 16_384)),
+  );
+}
+
 /** Headers, one DATA of `body`, trailers. */
 function full(body: Uint8Array, trailers: Record<string, string>): GrpcStep {
   return answer(block(4, OPENING), encodeFrame(0, 0, 1, body), block(5, trailers));
@@ -57,6 +65,38 @@ describe("GrpcCall.feed()", () => {
     });
   });
 
+  it("takes a status that nobody knows, and an answer without body that says OK is none", () => {
+    expect(full(new Uint8Array(0), { "grpc-status": "117" })).toEqual({
+      kind: "status",
+      code: 117,
+      message: "",
+    });
+    expect(answer(block(5, { ...OPENING, "grpc-status": "0" }))).toEqual({
+      kind: "broken",
+      reason: "no message",
+    });
+  });
+
+  it("takes the status of the trailers, not of the headers, and the fault with padding or without", () => {
+    const opening = block(4, { ...OPENING, "grpc-status": "0", "grpc-message": "no" });
+    const data = encodeFrame(0, 0, 1, framed(new Uint8Array(0)));
+    for (const value of ["EA0aAWEqAA==", "EA0aAWEqAA"]) {
+      const trailers = block(5, { "grpc-status": "13", "terway-fault-bin": value });
+      const fault = { kind: "", cniCode: 13, message: "a", remedy: "" };
+      expect(answer(opening, data, trailers)).toEqual({ kind: "status", code: 13, message: "", fault });
+    }
+  });
+
+  it("takes a message of four MiB, and none that is longer", () => {
+    const answered = (size: number) =>
+      answer(block(4, OPENING), ...sevens(size), block(5, { "grpc-status": "0" }));
+    const step = answered(4_194_304);
+    if (step.kind !== "reply") throw new Error(JSON.stringify(step));
+    expect([step.message.length, step.message.every((byte) => byte === 7)]).toEqual([4_194_304, true]);
+    const reason = "an answer of more than 4194309 bytes";
+    expect(answered(4_194_305)).toEqual({ kind: "broken", reason });
+  });
+
   it("keeps the status where the fault cannot be read", () => {
     for (const value of ["!", "AA", ""]) {
       const trailers = { ...OPENING, "grpc-status": "14", "terway-fault-bin": value };
@@ -76,9 +116,15 @@ describe("GrpcCall.feed()", () => {
       [answer(block(5, { ":status": "200", "content-type": "text/html" })), "content type text/html"],
       [answer(block(5, { ":status": "200" })), "content type missing"],
       [full(message, {}), "no grpc-status"],
-      [full(message, { "grpc-status": "x" }), "no grpc-status"],
-      [full(message, { "grpc-status": "-1" }), "no grpc-status"],
-      [full(message, { "grpc-status": "" }), "no grpc-status"],
+      [
+        answer(block(5, { ...OPENING, "content-type": "application/grpc-web", ...ok })),
+        "content type application/grpc-web",
+      ],
+      [full(message, { "grpc-status": "x" }), 'grpc-status "x"'],
+      [full(message, { "grpc-status": "-1" }), 'grpc-status "-1"'],
+      [full(message, { "grpc-status": "00" }), 'grpc-status "00"'],
+      [full(message, { "grpc-status": "1000" }), 'grpc-status "1000"'],
+      [full(message, { "grpc-status": "" }), 'grpc-status ""'],
       [full(new Uint8Array(0), ok), "no message"],
       [full(framed(latin1Bytes("m"), 1), ok), "a compressed message, which was not asked for"],
       [full(message.subarray(0, 5), ok), "not exactly one message"],

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { FAULT_TRAILER } from "../../proto/paths.ts";
+import { FAULT_TRAILER, TIMING_TRAILER } from "../../proto/paths.ts";
 import { decodeBase64 } from "./base64.ts";
 import { concatBytes, uint32At, uint32Bytes } from "./bytes.ts";
 import { type Header } from "./hpack.ts";
@@ -14,12 +14,12 @@ import { decodeFault, type AgentFault } from "./messages.ts";
 
 /** How a call ends. */
 export type GrpcEnd =
-  /** Status OK, with the message. */
-  | { readonly kind: "reply"; readonly message: Uint8Array }
+  /** Status OK, with the message. `timing` is the agent's account of where the time went, where it sent one. */
+  | { readonly kind: "reply"; readonly message: Uint8Array; readonly timing?: string }
   /** Another status. `fault` is there where the agent sent one that can be read. */
   | { readonly kind: "status"; readonly code: number; readonly message: string; readonly fault?: AgentFault }
-  /** The server gave up on the call before it had a status. */
-  | { readonly kind: "refused"; readonly reason: string }
+  /** The server gave up on the call before it had a status. `begun` as in `Http2End`. */
+  | { readonly kind: "refused"; readonly begun: boolean; readonly reason: string }
   /** What came is not gRPC. */
   | { readonly kind: "broken"; readonly reason: string };
 
@@ -45,6 +45,9 @@ export type GrpcRequest = {
 
 /** Compressed flag and length. */
 const MESSAGE_PREFIX_BYTES = 5;
+/** The headers and trailers that are looked at, apart from ":status". */
+const WANTED = ["content-type", "grpc-status", "grpc-message", FAULT_TRAILER];
+const CONTENT_TYPE = "application/grpc";
 
 /** A call without compression, on a connection of its own. */
 export function openGrpcCall(request: GrpcRequest, utf8: Utf8): GrpcCall {
@@ -60,7 +63,7 @@ export function openGrpcCall(request: GrpcRequest, utf8: Utf8): GrpcCall {
     ...Object.entries(request.metadata).map(([name, value]) => ({ name, value })),
   ];
   const prefix = [Uint8Array.of(0), uint32Bytes(request.message.length)];
-  const http2 = openHttp2Call(headers, concatBytes([...prefix, request.message]));
+  const http2 = openHttp2Call(headers, concatBytes([...prefix, request.message]), WANTED);
   return {
     opening: http2.opening,
     feed: (bytes) => {
@@ -74,9 +77,11 @@ function readResponse({ headers, body, trailers }: Response, utf8: Utf8): GrpcEn
   const httpStatus = headerValue(headers, ":status");
   if (httpStatus !== "200") return broken(`HTTP status ${httpStatus?.slice(0, 8) ?? "missing"}`);
   const contentType = headerValue(headers, "content-type") ?? "missing";
-  if (!contentType.startsWith("application/grpc")) return broken(`content type ${contentType.slice(0, 80)}`);
-  const code = parseStatus(headerValue(trailers, "grpc-status"));
-  if (code === undefined) return broken("no grpc-status");
+  if (!isGrpc(contentType)) return broken(`content type ${contentType.slice(0, 80)}`);
+  const status = headerValue(trailers, "grpc-status");
+  if (status === undefined) return broken("no grpc-status");
+  const code = parseStatus(status);
+  if (code === undefined) return broken(`grpc-status ${JSON.stringify(status.slice(0, 8))}`);
   if (code !== 0) {
     const message = decodePercent(headerValue(trailers, "grpc-message") ?? "", utf8);
     const fault = readFault(headerValue(trailers, FAULT_TRAILER), utf8);
@@ -85,12 +90,20 @@ function readResponse({ headers, body, trailers }: Response, utf8: Utf8): GrpcEn
   if (body.length < MESSAGE_PREFIX_BYTES) return broken("no message");
   if (body[0] !== 0) return broken("a compressed message, which was not asked for");
   if (uint32At(body, 1) !== body.length - MESSAGE_PREFIX_BYTES) return broken("not exactly one message");
-  return { kind: "reply", message: body.subarray(MESSAGE_PREFIX_BYTES) };
+  const timing = headerValue(trailers, TIMING_TRAILER);
+  const message = body.subarray(MESSAGE_PREFIX_BYTES);
+  return { kind: "reply", message, ...(timing !== undefined && { timing }) };
 }
 
-/** Decimal without sign; codes above 16 may come one day. */
-function parseStatus(text: string | undefined): number | undefined {
-  if (text === undefined || text === "" || text.length > 3) return undefined;
+/** "application/grpc", maybe with a message format ("+proto") or parameters. */
+function isGrpc(contentType: string): boolean {
+  const after = contentType.charAt(CONTENT_TYPE.length);
+  return contentType.startsWith(CONTENT_TYPE) && (after === "" || after === "+" || after === ";");
+}
+
+/** Decimal without sign and without zeros before it; codes above 16 may come one day. */
+function parseStatus(text: string): number | undefined {
+  if (text === "" || text.length > 3 || (text.length > 1 && text.startsWith("0"))) return undefined;
   let code = 0;
   for (let at = 0; at < text.length; at += 1) {
     const digit = text.charCodeAt(at) - 0x30;

@@ -1,11 +1,16 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { latin1Bytes, latin1Text } from "./bytes.ts";
+import { latin1Bytes } from "./bytes.ts";
 import { decodeHeaders, encodeHeaders } from "./hpack.ts";
-import { decodeHuffman } from "./huffman.ts";
+import { decodeByTable, decodeHuffman, FREQUENT_TEXTS } from "./huffman.ts";
 
 function hex(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
+}
+
+/** A block of one header that is `bytes` long, as a list is measured. */
+function listOf(bytes: number): Uint8Array {
+  return encodeHeaders([{ name: "x", value: "v".repeat(bytes - 33) }]);
 }
 
 describe("decodeHuffman()", () => {
@@ -25,24 +30,33 @@ describe("decodeHuffman()", () => {
         "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1",
       ],
     ] as const) {
-      const plain = decodeHuffman(hex(bytes));
-      expect(plain && latin1Text(plain)).toBe(text);
+      expect(decodeHuffman(hex(bytes))).toBe(text);
     }
   });
 
   it("reads the longest codes", () => {
     // RFC 7541 appendix B: 0 is 11111111|11000, 10 is 30 bits, 255 is 26 bits, each padded with ones.
-    expect(decodeHuffman(hex("ffc7"))).toEqual(Uint8Array.of(0));
-    expect(decodeHuffman(hex("ffff fff3"))).toEqual(Uint8Array.of(10));
-    expect(decodeHuffman(hex("ffff fbbf"))).toEqual(Uint8Array.of(255));
+    expect(decodeHuffman(hex("ffc7"))).toBe("\0");
+    expect(decodeHuffman(hex("ffff fff3"))).toBe("\n");
+    expect(decodeHuffman(hex("ffff fbbf"))).toBe("\u00ff");
+  });
+
+  it("recognises the frequent texts, each as the table reads it", () => {
+    expect(FREQUENT_TEXTS.map(([, text]) => text)).toContain("grpc-status");
+    for (const [code, text] of FREQUENT_TEXTS) {
+      const bytes = latin1Bytes(code);
+      expect([decodeByTable(bytes), decodeHuffman(bytes)]).toEqual([text, text]);
+      // Nothing but the whole code is taken for it.
+      expect(decodeHuffman(bytes.subarray(0, -1))).toBe(decodeByTable(bytes.subarray(0, -1)));
+    }
   });
 
   it("refuses EOS, padding of eight bits or more, and padding with zeros", () => {
     for (const bytes of ["ffff ffff", "ffff fffc", "1fff", "18"]) {
       expect(decodeHuffman(hex(bytes)), bytes).toBeUndefined();
     }
-    expect(decodeHuffman(hex("1f"))).toEqual(latin1Bytes("a"));
-    expect(decodeHuffman(new Uint8Array(0))).toEqual(new Uint8Array(0));
+    expect(decodeHuffman(hex("1f"))).toBe("a");
+    expect(decodeHuffman(new Uint8Array(0))).toBe("");
   });
 });
 
@@ -77,7 +91,6 @@ describe("decodeHeaders()", () => {
     for (const bytes of [
       "80", // index 0
       "be", // index 62, the first dynamic one
-      "21", // table size update above 0
       "7e 01 61", // dynamic name
       "40 01", // no name
       "40 01 61", // no value
@@ -90,6 +103,42 @@ describe("decodeHeaders()", () => {
     }
     const many = new Uint8Array(257).fill(0x88);
     expect(decodeHeaders(many)).toEqual({ ok: false, fault: "more than 256 headers" });
+    const resized = "a table size update that is not allowed";
+    for (const bytes of ["21", "3f 00", "88 20", "3f"]) {
+      expect(decodeHeaders(hex(bytes)), bytes).toEqual({ ok: false, fault: resized });
+    }
+  });
+
+  it("bounds the list as SETTINGS_MAX_HEADER_LIST_SIZE counts it", () => {
+    expect(decodeHeaders(listOf(65_536)).ok).toBe(true);
+    const reason = "headers of more than 65536 bytes";
+    expect(decodeHeaders(listOf(65_537))).toEqual({ ok: false, fault: reason });
+    expect(decodeHeaders(listOf(65_537), [])).toEqual({ ok: false, fault: reason });
+    // 50,000 bytes of five-bit codes are 80,000 characters.
+    const length = [0xff, (49_873 & 0x7f) | 0x80, ((49_873 >> 7) & 0x7f) | 0x80, 49_873 >> 14];
+    const zeros = Uint8Array.from([0x40, 1, 0x78, ...length, ...new Uint8Array(50_000)]);
+    expect(decodeHeaders(zeros)).toEqual({ ok: false, fault: reason });
+  });
+
+  it("gives the pseudo headers and the wanted ones, and measures the others", () => {
+    const block = encodeHeaders([
+      { name: ":status", value: "200" },
+      { name: "date", value: "x" },
+      { name: "grpc-status", value: "0" },
+    ]);
+    const wanted = {
+      ok: true,
+      value: [
+        { name: ":status", value: "200" },
+        { name: "grpc-status", value: "0" },
+      ],
+    };
+    expect(decodeHeaders(block, ["grpc-status"])).toEqual(wanted);
+    // A value that is no code of Huffman's matters only where somebody wants it.
+    const bad = hex("40 01 61 81 18 88");
+    expect(decodeHeaders(bad, [])).toEqual({ ok: true, value: [{ name: ":status", value: "200" }] });
+    expect(decodeHeaders(bad, ["a"]).ok).toBe(false);
+    expect(decodeHeaders(bad.subarray(0, 4), []).ok).toBe(false);
   });
 
   it("ends for any bytes", () => {

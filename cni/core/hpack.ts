@@ -6,7 +6,7 @@
  * @module
  */
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { concatBytes, latin1Bytes, latin1Text } from "./bytes.ts";
+import { latin1Bytes, latin1Text } from "./bytes.ts";
 import { decodeHuffman } from "./huffman.ts";
 
 /** Name in lower case; the value has one character for each byte. */
@@ -14,6 +14,9 @@ export type Header = { readonly name: string; readonly value: string };
 
 /** One byte can stand for a header of 30, so the count is bounded apart from the size. */
 const HEADERS_MAX = 256;
+/** RFC 9113 section 6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE: names, values and 32 bytes for each of them. */
+export const HEADER_LIST_BYTES_MAX = 65_536;
+const HEADER_OVERHEAD_BYTES = 32;
 /** No length or index in a header block that we accept is larger (`HEADER_BLOCK_BYTES_MAX`, http2.ts). */
 const INTEGER_MAX = 0xff_ff_ff;
 
@@ -84,43 +87,64 @@ const STATIC_TABLE = [
 
 /** A header block of literals that no table remembers (RFC 7541 section 6.2.2). Values are ASCII. */
 export function encodeHeaders(headers: readonly Header[]): Uint8Array {
-  return concatBytes(
-    headers.flatMap(({ name, value }) => [
-      Uint8Array.of(0),
-      ...encodeString(latin1Bytes(name)),
-      ...encodeString(latin1Bytes(value)),
-    ]),
+  return latin1Bytes(
+    headers.map(({ name, value }) => `\0${encodeString(name)}${encodeString(value)}`).join(""),
   );
 }
 
-/** The headers of a whole block in their order, or why it cannot be read. Never throws. */
-export function decodeHeaders(block: Uint8Array): Result<readonly Header[], string> {
+/**
+ * The headers of a whole block in their order, or why it cannot be read; never throws. With `wanted` only those with these
+ * names and the pseudo headers: the values of the others are measured, not decoded, which in the code of Huffman would
+ * be most of the work.
+ */
+export function decodeHeaders(
+  block: Uint8Array,
+  wanted?: readonly string[],
+): Result<readonly Header[], string> {
   const headers: Header[] = [];
-  let at = 0;
+  let [at, count, listBytes] = [0, 0, 0];
   while (at < block.length) {
-    const step = decodeField(block, at);
-    if (step === undefined) return failed("a header that is cut off, or that refers to an unknown one");
-    if (step.header !== undefined) headers.push(step.header);
-    if (headers.length > HEADERS_MAX) return failed(`more than ${HEADERS_MAX} headers`);
-    at = step.next;
+    if (isTableSizeUpdate(block[at] ?? 0)) {
+      // RFC 7541 section 4.2: before the first header; it may not be above the size that we announced.
+      const size = decodeInteger(block, at, 5);
+      if (count > 0 || size?.value !== 0) return failed("a table size update that is not allowed");
+      at = size.next;
+      continue;
+    }
+    const field = decodeField(block, at, wanted);
+    if (field === undefined) return failed("a header that is cut off, or that refers to an unknown one");
+    at = field.next;
+    count += 1;
+    listBytes += field.name.length + field.valueBytes + HEADER_OVERHEAD_BYTES;
+    if (count > HEADERS_MAX) return failed(`more than ${HEADERS_MAX} headers`);
+    if (listBytes > HEADER_LIST_BYTES_MAX)
+      return failed(`headers of more than ${HEADER_LIST_BYTES_MAX} bytes`);
+    if (field.value !== undefined) headers.push({ name: field.name, value: field.value });
   }
   return ok(headers);
 }
 
-type Step = { readonly header?: Header; readonly next: number };
+/** RFC 7541 section 6.3. */
+function isTableSizeUpdate(first: number): boolean {
+  return first >= 0x20 && first < 0x40;
+}
 
-function decodeField(block: Uint8Array, at: number): Step | undefined {
+type Field = {
+  readonly name: string;
+  /** `undefined` where nobody wants it. */
+  readonly value: string | undefined;
+  /** Of the value; where nobody wants it, as it is coded. */
+  readonly valueBytes: number;
+  readonly next: number;
+};
+
+function decodeField(block: Uint8Array, at: number, wanted?: readonly string[]): Field | undefined {
   const first = block[at] ?? 0;
   if (first >= 0x80) {
     // Section 6.1, indexed: name and value from the table.
     const index = decodeInteger(block, at, 7);
     const header = index && staticHeader(index.value);
-    return header && { header, next: index.next };
-  }
-  if (first >= 0x20 && first < 0x40) {
-    // Section 6.3, table size update: may not be above the size we announced.
-    const size = decodeInteger(block, at, 5);
-    return size?.value === 0 ? { next: size.next } : undefined;
+    return header && { ...header, valueBytes: header.value.length, next: index.next };
   }
   // Sections 6.2.1 to 6.2.3, literals; the one "with indexing" is evicted at once from a table of size 0.
   const index = decodeInteger(block, at, first >= 0x40 ? 6 : 4);
@@ -130,8 +154,14 @@ function decodeField(block: Uint8Array, at: number): Step | undefined {
       ? decodeString(block, index.next)
       : { text: staticHeader(index.value)?.name, next: index.next };
   if (name?.text === undefined) return undefined;
-  const value = decodeString(block, name.next);
-  return value && { header: { name: name.text, value: value.text }, next: value.next };
+  const raw = rawString(block, name.next);
+  if (raw === undefined) return undefined;
+  const isWanted = wanted === undefined || name.text.startsWith(":") || wanted.includes(name.text);
+  if (!isWanted) return { name: name.text, value: undefined, valueBytes: raw.bytes.length, next: raw.next };
+  const value = plainText(raw);
+  return value === undefined
+    ? undefined
+    : { name: name.text, value, valueBytes: value.length, next: raw.next };
 }
 
 function staticHeader(index: number): Header | undefined {
@@ -163,24 +193,33 @@ function decodeInteger(
   return undefined;
 }
 
+type RawString = { readonly bytes: Uint8Array; readonly coded: boolean; readonly next: number };
+
 /** Section 5.2: a length with the Huffman bit, and the string. */
-function decodeString(
-  block: Uint8Array,
-  at: number,
-): { readonly text: string; readonly next: number } | undefined {
+function rawString(block: Uint8Array, at: number): RawString | undefined {
   const length = decodeInteger(block, at, 7);
   if (length === undefined || length.value > block.length - length.next) return undefined;
   const next = length.next + length.value;
-  const raw = block.subarray(length.next, next);
-  const plain = (block[at] ?? 0) >= 0x80 ? decodeHuffman(raw) : raw;
-  return plain && { text: latin1Text(plain), next };
+  return { bytes: block.subarray(length.next, next), coded: (block[at] ?? 0) >= 0x80, next };
 }
 
-function encodeString(bytes: Uint8Array): readonly Uint8Array[] {
-  if (bytes.length < 0x7f) return [Uint8Array.of(bytes.length), bytes];
-  const prefix = [0x7f];
-  let rest = bytes.length - 0x7f;
-  for (; rest >= 0x80; rest >>>= 7) prefix.push((rest & 0x7f) | 0x80);
-  prefix.push(rest);
-  return [Uint8Array.from(prefix), bytes];
+function plainText({ bytes, coded }: RawString): string | undefined {
+  return coded ? decodeHuffman(bytes) : latin1Text(bytes);
+}
+
+function decodeString(
+  block: Uint8Array,
+  at: number,
+): { readonly text: string | undefined; readonly next: number } | undefined {
+  const raw = rawString(block, at);
+  return raw && { text: plainText(raw), next: raw.next };
+}
+
+/** One character for each byte. */
+function encodeString(text: string): string {
+  if (text.length < 0x7f) return String.fromCharCode(text.length) + text;
+  let prefix = "\u007f";
+  let rest = text.length - 0x7f;
+  for (; rest >= 0x80; rest >>>= 7) prefix += String.fromCharCode((rest & 0x7f) | 0x80);
+  return prefix + String.fromCharCode(rest) + text;
 }

@@ -27,6 +27,7 @@ export const SETTING = {
   headerTableSize: 1,
   enablePush: 2,
   initialWindowSize: 4,
+  maxFrameSize: 5,
   maxHeaderListSize: 6,
 } as const;
 
@@ -43,20 +44,23 @@ export type Frame = {
   readonly payload: Uint8Array;
 };
 
-/** What stands at the start of a buffer: a whole frame, the beginning of one, or one that is not allowed. */
+/**
+ * What stands at the start of a buffer: a whole frame, the beginning of one, or one that is not allowed. `needBytes` is how
+ * long the buffer has to be before there can be more to say.
+ */
 export type Taken =
   | { readonly kind: "frame"; readonly frame: Frame; readonly rest: Uint8Array }
-  | { readonly kind: "short" }
+  | { readonly kind: "short"; readonly needBytes: number }
   | { readonly kind: "too-long" };
 
 /** Takes one frame off the start of `buffer`. */
 export function takeFrame(buffer: Uint8Array): Taken {
-  if (buffer.length < FRAME_HEADER_BYTES) return { kind: "short" };
+  if (buffer.length < FRAME_HEADER_BYTES) return { kind: "short", needBytes: FRAME_HEADER_BYTES };
   const lengthAndType = uint32At(buffer, 0);
   const length = lengthAndType >>> 8;
   if (length > FRAME_BYTES_MAX) return { kind: "too-long" };
   const end = FRAME_HEADER_BYTES + length;
-  if (buffer.length < end) return { kind: "short" };
+  if (buffer.length < end) return { kind: "short", needBytes: end };
   const frame = {
     type: lengthAndType & 0xff,
     flags: buffer[4] ?? 0,

@@ -102,13 +102,18 @@ describe("openHttp2Call() and nghttp2", () => {
 
   it("agree on a reset", async () => {
     answer = (stream) => stream.close(8);
-    expect(await ask(Uint8Array.of(1))).toEqual({ kind: "refused", reason: "the call was reset (CANCEL)" });
+    expect(await ask(Uint8Array.of(1))).toEqual({
+      kind: "refused",
+      begun: true,
+      reason: "the call was reset (CANCEL)",
+    });
   });
 
   it("agree on a connection that is being closed", async () => {
     answer = (stream) => stream.session?.goaway(11, 1);
     expect(await ask(Uint8Array.of(1))).toEqual({
       kind: "refused",
+      begun: true,
       reason: "the connection is being closed (ENHANCE_YOUR_CALM)",
     });
   });

@@ -63,6 +63,11 @@ function brokenBy(...frames: readonly Uint8Array[]): Http2Step {
   return converse(concatBytes([SETTINGS, ...frames])).last;
 }
 
+/** `before`, then the same frame `count` times. */
+function flood(count: number, frame: Uint8Array, before: readonly Uint8Array[]): Http2Step {
+  return brokenBy(...before, ...Array.from({ length: count }, () => frame));
+}
+
 describe("openHttp2Call()", () => {
   it("opens with preface, SETTINGS, WINDOW_UPDATE, HEADERS and DATA", () => {
     const { opening } = converse(EMPTY);
@@ -72,9 +77,9 @@ describe("openHttp2Call()", () => {
         type: 4,
         flags: 0,
         streamId: 0,
-        payload: Uint8Array.from([0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 4, 0, 0x20, 0, 0, 0, 6, 0, 1, 0, 0]),
+        payload: Uint8Array.from([0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 4, 0, 0x80, 0, 0, 0, 6, 0, 1, 0, 0]),
       },
-      { type: 8, flags: 0, streamId: 0, payload: uint32Bytes(0x20_00_00 - 65_535) },
+      { type: 8, flags: 0, streamId: 0, payload: uint32Bytes(0x80_00_00 - 65_535) },
       { type: 1, flags: 4, streamId: 1, payload: encodeHeaders([{ name: ":method", value: "POST" }]) },
       { type: 0, flags: 1, streamId: 1, payload: Uint8Array.of(1) },
     ]);
@@ -178,16 +183,49 @@ describe("Http2Call.feed()", () => {
   it("tells that the server gave up", () => {
     expect(brokenBy(encodeFrame(3, 0, 1, uint32Bytes(7)))).toEqual({
       kind: "refused",
+      begun: false,
       reason: "the call was reset (REFUSED_STREAM)",
+    });
+    expect(brokenBy(encodeFrame(3, 0, 1, uint32Bytes(2)))).toEqual({
+      kind: "refused",
+      begun: true,
+      reason: "the call was reset (INTERNAL_ERROR)",
     });
     expect(brokenBy(encodeFrame(7, 0, 0, concatBytes([uint32Bytes(0), uint32Bytes(0)])))).toEqual({
       kind: "refused",
+      begun: false,
       reason: "the connection is being closed (NO_ERROR)",
     });
     expect(brokenBy(encodeFrame(7, 0, 0, concatBytes([uint32Bytes(1), uint32Bytes(99)])))).toEqual({
       kind: "refused",
+      begun: true,
       reason: "the connection is being closed (error 99)",
     });
+  });
+
+  it("waits for the answer after a GOAWAY that includes the call, until one that does not", () => {
+    const goAway = (last: number, code = 0) =>
+      encodeFrame(7, 0, 0, concatBytes([uint32Bytes(last), uint32Bytes(code), latin1Bytes("why")]));
+    expect(brokenBy(goAway(0x7f_ff_ff_ff), goAway(1), headers(5)).kind).toBe("response");
+    expect(brokenBy(goAway(0x7f_ff_ff_ff)).kind).toBe("more");
+    expect(brokenBy(goAway(0x7f_ff_ff_ff), goAway(0))).toEqual({
+      kind: "refused",
+      begun: false,
+      reason: "the connection is being closed (NO_ERROR)",
+    });
+    expect(brokenBy(goAway(0, 11))).toMatchObject({ begun: false });
+  });
+
+  it("passes over what comes after the end of the answer", () => {
+    const end = brokenBy(headers(5));
+    for (const later of [
+      headers(5),
+      data(0, EMPTY),
+      encodeFrame(3, 0, 1, uint32Bytes(0)),
+      Uint8Array.of(1),
+    ]) {
+      expect(brokenBy(headers(5), later)).toEqual(end);
+    }
   });
 
   it("names the rule that was broken", () => {
@@ -223,6 +261,23 @@ describe("Http2Call.feed()", () => {
       ["a malformed PING", [encodeFrame(6, 0, 0, EMPTY)]],
       ["a malformed PING", [encodeFrame(6, 0, 1, new Uint8Array(8))]],
       ["a malformed GOAWAY", [encodeFrame(7, 0, 0, new Uint8Array(7))]],
+      ["a malformed WINDOW_UPDATE", [encodeFrame(8, 0, 3, uint32Bytes(1))]],
+      ["a setting that is not allowed", [encodeSettings([[2, 1]])]],
+      ["a setting that is not allowed", [encodeSettings([[5, 16_383]])]],
+      ["a setting that is not allowed", [encodeSettings([[5, 0x1_00_00_00]])]],
+      [
+        "a window that is too large",
+        [
+          encodeFrame(8, 0, 1, uint32Bytes(0x7f_ff_ff_ff - 65_535)),
+          encodeSettings([
+            [4, 65_537],
+            [4, 0],
+          ]),
+        ],
+      ],
+      ["trailers with a status", [headers(4), headers(5)]],
+      ["an informational answer that ends the call", [headers(5, [{ name: ":status", value: "100" }])]],
+      ["DATA before HEADERS", [headers(4, [{ name: ":status", value: "103" }]), data(1, EMPTY)]],
       ["a PUSH_PROMISE, which was forbidden", [encodeFrame(5, 4, 1, new Uint8Array(4))]],
     ];
     for (const [reason, frames] of table)
@@ -234,10 +289,36 @@ describe("Http2Call.feed()", () => {
 
   it("bounds the answer and the number of frames", () => {
     const part = data(0, new Uint8Array(16_384));
-    const tooMuch = [headers(4), ...Array.from({ length: 65 }, () => part)];
-    expect(brokenBy(...tooMuch)).toEqual({ kind: "broken", reason: "an answer of more than 1048576 bytes" });
-    const flood = Array.from({ length: 20_000 }, () => encodeFrame(0x2a, 0, 0, EMPTY));
-    expect(brokenBy(...flood)).toEqual({ kind: "broken", reason: "too many frames" });
+    const table: readonly (readonly [string, number, Uint8Array, ...(readonly Uint8Array[])])[] = [
+      ["an answer of more than 4194309 bytes", 256, part, headers(4)],
+      ["too many frames", 19_999, encodeFrame(0x2a, 0, 0, EMPTY)],
+      ["too many SETTINGS and PING", 999, encodeFrame(6, 0, 0, new Uint8Array(8))],
+      ["too many SETTINGS and PING", 999, SETTINGS],
+      ["a header block of too many frames", 63, encodeFrame(9, 0, 1, EMPTY), headers(0)],
+      ["too many informational answers", 16, headers(4, [{ name: ":status", value: "103" }])],
+      // Of 450 bytes 256 are padding.
+      [
+        "more DATA than the window lets through",
+        18_641,
+        encodeFrame(0, 8, 1, concatBytes([Uint8Array.of(255), new Uint8Array(449)])),
+        headers(4),
+      ],
+      ["more than 16777216 bytes", 1_023, encodeFrame(0x2a, 0, 0, new Uint8Array(16_384 - 9))],
+    ];
+    for (const [reason, count, frame, ...before] of table) {
+      expect(flood(count, frame, before).kind, reason).toBe("more");
+      expect(flood(count + 1, frame, before), reason).toEqual({ kind: "broken", reason });
+    }
+  });
+
+  it("is quick where the server writes byte by byte", () => {
+    const call = openHttp2Call([], Uint8Array.of(1));
+    let step: Http2Step = call.feed(concatBytes([SETTINGS, headers(4)]));
+    const startedMs = performance.now();
+    const frame = data(0, new Uint8Array(16_384));
+    for (const byte of concatBytes([frame, frame, data(1, EMPTY)])) step = call.feed(Uint8Array.of(byte));
+    expect(step.kind).toBe("response");
+    expect(performance.now() - startedMs).toBeLessThan(2_000);
   });
 
   it("ends or waits for any bytes, and for any well-formed frames, the same however they are cut", () => {

@@ -6,7 +6,7 @@
  * @module
  */
 import { concatBytes, latin1Bytes, uint32At, uint32Bytes } from "./bytes.ts";
-import { decodeHeaders, encodeHeaders, type Header } from "./hpack.ts";
+import { decodeHeaders, encodeHeaders, HEADER_LIST_BYTES_MAX, type Header } from "./hpack.ts";
 import {
   bareContent,
   encodeFrame,
@@ -30,8 +30,11 @@ export type Response = {
 /** How a conversation ends. */
 export type Http2End =
   | { readonly kind: "response"; readonly response: Response }
-  /** The server speaks HTTP/2 but gave up on the request; another try can help. */
-  | { readonly kind: "refused"; readonly reason: string }
+  /**
+   * The server speaks HTTP/2 but gave up on the request; another try can help. `begun` is false where the server says that
+   * it did nothing for it (sections 6.8 and 8.7): then another try is safe, whatever the request does.
+   */
+  | { readonly kind: "refused"; readonly begun: boolean; readonly reason: string }
   /** What came is not HTTP/2, or breaks its rules or our bounds. */
   | { readonly kind: "broken"; readonly reason: string };
 
@@ -46,25 +49,42 @@ export type Http2Call = {
   readonly feed: (bytes: Uint8Array) => Http2Step;
 };
 
-/** A reply of the agent has some hundred bytes; this is a bound, not a size. */
-const BODY_BYTES_MAX = 1_048_576;
+/** Four MiB, which gRPC has as its bound, and the five bytes before a message. An answer has some hundred bytes. */
+const BODY_BYTES_MAX = 4_194_304 + 5;
 /** Header block of one HEADERS with its CONTINUATIONs. */
 const HEADER_BLOCK_BYTES_MAX = 65_536;
+/** Frames of one header block: the longest has five, unless it is cut finer than anybody does. */
+const HEADER_BLOCK_FRAMES_MAX = 64;
+/** Informational answers (1xx) before the real one. */
+const INFORMATIONAL_MAX = 16;
 /** Frames in one answer, so that a flood of empty ones ends. */
 const FRAMES_MAX = 20_000;
+/** Of these, the ones that ask for an answer of ours (SETTINGS and PING). */
+const ANSWERED_MAX = 1_000;
+/** All bytes from the server, so that a flood of what is passed over ends. */
+const BYTES_MAX = 16_777_216;
 /** RFC 9113 section 6.9.2: both windows of a new connection. */
 const INITIAL_WINDOW = 65_535;
 const WINDOW_MAX = 0x7f_ff_ff_ff;
-/** Above the largest body, so that the server never waits for a WINDOW_UPDATE of ours. */
-const OUR_WINDOW = 2 * BODY_BYTES_MAX;
+/** Above the largest body with its padding, so that the server never waits for a WINDOW_UPDATE of ours. */
+const OUR_WINDOW = 8_388_608;
 /** The first and only stream. */
 const STREAM = 1;
+/** Section 7: the server did nothing for the request. */
+const REFUSED_STREAM = 7;
 
 type State = {
-  /** Bytes of a frame that has not come whole. */
-  buffer: Uint8Array;
+  /** Pieces of a frame that has not come whole: `have` bytes, of which nothing is known before there are `need`. */
+  pieces: Uint8Array[];
+  have: number;
+  need: number;
+  bytes: number;
   frames: number;
+  answered: number;
+  informational: number;
   end: Http2End | undefined;
+  /** Names of the headers whose values matter; all, where it is not given. */
+  readonly wanted: readonly string[] | undefined;
   /** How much the server lets us send, on the connection and on the stream. */
   connectionWindow: number;
   streamWindow: number;
@@ -75,14 +95,29 @@ type State = {
   headers: readonly Header[] | undefined;
   body: Uint8Array[];
   bodyBytes: number;
+  /** Bytes of the body and its padding, which our window counts. */
+  windowUsed: number;
 };
 
-/** A POST-like request: `headers` with the pseudo headers first, and a body that is not empty. */
-export function openHttp2Call(headers: readonly Header[], body: Uint8Array): Http2Call {
+/**
+ * A POST-like request: `headers` with the pseudo headers first, and a body that is not empty. The answer has the pseudo
+ * headers and those whose names are in `wanted`; where it is not given, all.
+ */
+export function openHttp2Call(
+  headers: readonly Header[],
+  body: Uint8Array,
+  wanted?: readonly string[],
+): Http2Call {
   const state: State = {
-    buffer: new Uint8Array(0),
+    pieces: [],
+    have: 0,
+    need: 0,
+    bytes: 0,
     frames: 0,
+    answered: 0,
+    informational: 0,
     end: undefined,
+    wanted,
     connectionWindow: INITIAL_WINDOW,
     streamWindow: INITIAL_WINDOW,
     peerInitialWindow: INITIAL_WINDOW,
@@ -91,6 +126,7 @@ export function openHttp2Call(headers: readonly Header[], body: Uint8Array): Htt
     headers: undefined,
     body: [],
     bodyBytes: 0,
+    windowUsed: 0,
   };
   const opening = [
     latin1Bytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
@@ -98,7 +134,7 @@ export function openHttp2Call(headers: readonly Header[], body: Uint8Array): Htt
       [SETTING.headerTableSize, 0],
       [SETTING.enablePush, 0],
       [SETTING.initialWindowSize, OUR_WINDOW],
-      [SETTING.maxHeaderListSize, HEADER_BLOCK_BYTES_MAX],
+      [SETTING.maxHeaderListSize, HEADER_LIST_BYTES_MAX],
     ]),
     encodeFrame(FRAME.windowUpdate, 0, 0, uint32Bytes(OUR_WINDOW - INITIAL_WINDOW)),
     ...encodeHeaderFrames(encodeHeaders(headers)),
@@ -109,12 +145,25 @@ export function openHttp2Call(headers: readonly Header[], body: Uint8Array): Htt
 
 function feed(state: State, bytes: Uint8Array): Http2Step {
   if (state.end !== undefined) return state.end;
+  state.bytes += bytes.length;
+  if (state.bytes > BYTES_MAX) {
+    state.end = broken(`more than ${BYTES_MAX} bytes`);
+    return state.end;
+  }
+  // Pieces are put together once a frame can be whole: a server that writes byte by byte costs no copies of copies.
+  if (state.have + bytes.length < state.need) {
+    state.pieces.push(concatBytes([bytes]));
+    state.have += bytes.length;
+    return { kind: "more", send: new Uint8Array(0) };
+  }
   const send: Uint8Array[] = [];
-  let buffer = state.buffer.length === 0 ? bytes : concatBytes([state.buffer, bytes]);
+  let buffer = state.have === 0 ? bytes : concatBytes([...state.pieces, bytes]);
   for (;;) {
     const taken = takeFrame(buffer);
     if (taken.kind === "short") {
-      state.buffer = concatBytes([buffer]);
+      state.pieces = [concatBytes([buffer])];
+      state.have = buffer.length;
+      state.need = taken.needBytes;
       return { kind: "more", send: concatBytes(send) };
     }
     state.end = taken.kind === "too-long" ? broken("a frame is too long") : onFrame(state, taken.frame, send);
@@ -148,8 +197,8 @@ function onFrame(state: State, frame: Frame, send: Uint8Array[]): Http2End | und
       return broken("a PUSH_PROMISE, which was forbidden");
     case FRAME.ping:
       if (frame.payload.length !== 8 || frame.streamId !== 0) return broken("a malformed PING");
-      if ((frame.flags & FLAG.ack) === 0) send.push(encodeFrame(FRAME.ping, FLAG.ack, 0, frame.payload));
-      return undefined;
+      if ((frame.flags & FLAG.ack) !== 0) return undefined;
+      return acknowledge(state, send, encodeFrame(FRAME.ping, FLAG.ack, 0, frame.payload));
     case FRAME.goAway:
       return onGoAway(frame);
     case FRAME.windowUpdate:
@@ -159,10 +208,19 @@ function onFrame(state: State, frame: Frame, send: Uint8Array[]): Http2End | und
   }
 }
 
+function acknowledge(state: State, send: Uint8Array[], ack: Uint8Array): Http2End | undefined {
+  state.answered += 1;
+  if (state.answered > ANSWERED_MAX) return broken("too many SETTINGS and PING");
+  send.push(ack);
+  return undefined;
+}
+
 function onData(state: State, frame: Frame): Http2End | undefined {
   const content = bareContent(frame);
   if (frame.streamId !== STREAM || content === undefined) return broken("a malformed DATA");
   if (state.headers === undefined) return broken("DATA before HEADERS");
+  state.windowUsed += frame.payload.length;
+  if (state.windowUsed > OUR_WINDOW) return broken("more DATA than the window lets through");
   state.bodyBytes += content.length;
   if (state.bodyBytes > BODY_BYTES_MAX) return broken(`an answer of more than ${BODY_BYTES_MAX} bytes`);
   state.body.push(concatBytes([content]));
@@ -188,14 +246,27 @@ function onBlockPart(state: State, part: Uint8Array, flags: number): Http2End | 
   block.parts.push(concatBytes([part]));
   block.bytes += part.length;
   if (block.bytes > HEADER_BLOCK_BYTES_MAX) return broken("a header block is too long");
+  if (block.parts.length > HEADER_BLOCK_FRAMES_MAX) return broken("a header block of too many frames");
   if ((flags & FLAG.endHeaders) === 0) return undefined;
   state.block = undefined;
-  const decoded = decodeHeaders(concatBytes(block.parts));
-  if (!decoded.ok) return broken(decoded.fault);
-  if (block.endsStream) return respond(state, state.headers ?? decoded.value, decoded.value);
-  if (state.headers !== undefined) return broken("trailers that do not end the answer");
-  // Section 8.1: informational answers (1xx) come before the real one.
-  if (headerValue(decoded.value, ":status")?.startsWith("1") !== true) state.headers = decoded.value;
+  const decoded = decodeHeaders(concatBytes(block.parts), state.wanted);
+  return decoded.ok ? onHeaderList(state, decoded.value, block.endsStream) : broken(decoded.fault);
+}
+
+/** Section 8.1: informational answers (1xx), then the real headers, then trailers. */
+function onHeaderList(state: State, list: readonly Header[], endsStream: boolean): Http2End | undefined {
+  const status = headerValue(list, ":status");
+  if (state.headers !== undefined) {
+    if (!endsStream) return broken("trailers that do not end the answer");
+    return status === undefined ? respond(state, state.headers, list) : broken("trailers with a status");
+  }
+  if (status?.startsWith("1") === true) {
+    state.informational += 1;
+    if (endsStream) return broken("an informational answer that ends the call");
+    return state.informational > INFORMATIONAL_MAX ? broken("too many informational answers") : undefined;
+  }
+  if (endsStream) return respond(state, list, list);
+  state.headers = list;
   return undefined;
 }
 
@@ -210,7 +281,12 @@ export function headerValue(headers: readonly Header[], name: string): string | 
 
 function onReset(frame: Frame): Http2End | undefined {
   if (frame.payload.length !== 4 || frame.streamId !== STREAM) return broken("a malformed RST_STREAM");
-  return { kind: "refused", reason: `the call was reset (${errorName(uint32At(frame.payload, 0))})` };
+  const code = uint32At(frame.payload, 0);
+  return {
+    kind: "refused",
+    begun: code !== REFUSED_STREAM,
+    reason: `the call was reset (${errorName(code)})`,
+  };
 }
 
 function onGoAway(frame: Frame): Http2End | undefined {
@@ -219,7 +295,8 @@ function onGoAway(frame: Frame): Http2End | undefined {
   const code = uint32At(frame.payload, 4);
   // Section 6.8: with NO_ERROR, the streams up to the last one are still answered.
   if (code === 0 && lastStream >= STREAM) return undefined;
-  return { kind: "refused", reason: `the connection is being closed (${errorName(code)})` };
+  const begun = lastStream >= STREAM;
+  return { kind: "refused", begun, reason: `the connection is being closed (${errorName(code)})` };
 }
 
 function onSettings(state: State, frame: Frame, send: Uint8Array[]): Http2End | undefined {
@@ -230,22 +307,30 @@ function onSettings(state: State, frame: Frame, send: Uint8Array[]): Http2End | 
   for (let at = 0; at < payload.length; at += 6) {
     const id = uint32At(payload, at) >>> 16;
     const value = uint32At(payload, at + 2);
+    if (isForbiddenSetting(id, value)) return broken("a setting that is not allowed");
     if (id !== SETTING.initialWindowSize) continue;
-    if (value > WINDOW_MAX) return broken("a window that is too large");
     state.streamWindow += value - state.peerInitialWindow;
     state.peerInitialWindow = value;
+    if (Math.max(value, state.streamWindow) > WINDOW_MAX) return broken("a window that is too large");
   }
-  if (state.streamWindow > WINDOW_MAX) return broken("a window that is too large");
-  send.push(encodeFrame(FRAME.settings, FLAG.ack, 0, new Uint8Array(0)));
+  const end = acknowledge(state, send, encodeFrame(FRAME.settings, FLAG.ack, 0, new Uint8Array(0)));
   sendAllowed(state, send);
-  return undefined;
+  return end;
+}
+
+/** Section 6.5.2. A larger SETTINGS_MAX_FRAME_SIZE is not made use of. */
+function isForbiddenSetting(id: number, value: number): boolean {
+  if (id === SETTING.enablePush) return value !== 0;
+  return id === SETTING.maxFrameSize && (value < FRAME_BYTES_MAX || value > 0xff_ff_ff);
 }
 
 function onWindowUpdate(state: State, frame: Frame, send: Uint8Array[]): Http2End | undefined {
   const increment = uint32At(frame.payload, 0) & 0x7f_ff_ff_ff;
-  if (frame.payload.length !== 4 || increment === 0) return broken("a malformed WINDOW_UPDATE");
-  if (frame.streamId === 0) state.connectionWindow += increment;
-  else if (frame.streamId === STREAM) state.streamWindow += increment;
+  if (frame.payload.length !== 4 || increment === 0 || frame.streamId > STREAM) {
+    return broken("a malformed WINDOW_UPDATE");
+  }
+  if (frame.streamId === STREAM) state.streamWindow += increment;
+  else state.connectionWindow += increment;
   if (Math.max(state.connectionWindow, state.streamWindow) > WINDOW_MAX) {
     return broken("a window that is too large");
   }

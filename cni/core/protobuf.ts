@@ -15,7 +15,7 @@ export type Field =
   | { readonly kind: "other"; readonly number: number };
 
 /** No message of agent.proto comes near; a message of many empty fields must not cost memory without end. */
-const FIELDS_MAX = 65_536;
+const FIELDS_MAX = 4_096;
 
 /** A uint32 or bool field. Empty where `value` is 0, which proto3 does not write. */
 export function encodeUint(number: number, value: number): Uint8Array {
