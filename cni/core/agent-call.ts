@@ -78,8 +78,8 @@ const STATUS_NAMES = [
 ];
 
 /**
- * CANCELLED, DEADLINE_EXCEEDED and UNAVAILABLE without a fault come from the gRPC library of an agent that goes away or hangs, not from
- * its handlers.
+ * CANCELLED, DEADLINE_EXCEEDED and UNAVAILABLE without a fault come from the gRPC library of an agent that goes away or
+ * hangs, not from its handlers.
  */
 const NOT_SERVED_STATUSES = [1, 4, 14];
 /** The kind of fault with which an agent answers that starts or stops. */
@@ -96,6 +96,7 @@ export function openAgentCall(dispatch: Dispatch, utf8: Utf8): AgentCall {
       message: encodeRequest(dispatch, utf8),
       timeoutMs: deadlineMs,
       metadata: request.trace,
+      wantsTiming: request.showTiming,
     },
     utf8,
   );
@@ -205,7 +206,7 @@ function refused(error: CniError, { command, cniVersion }: Request): End {
   return fail(command === "STATUS" ? errorOfStatus(error) : error, cniVersion, command);
 }
 
-/** STATUS has two answers, 50 and 51. Whatever else keeps it from succeeding would keep an ADD from it too: that is 50. */
+/** STATUS has two answers, 50 and 51. Whatever else keeps it from succeeding would do so with an ADD: that is 50. */
 function errorOfStatus({ code, msg, details }: CniError): CniError {
   const { code: cannotServe, msg: said } = errorOf({ kind: "cannot-serve", reason: msg });
   if (code === cannotServe || code === PODS_AFFECTED) return { code, msg, details };
@@ -250,6 +251,9 @@ function describeErrno(errno: string): string {
     case "ECONNRESET":
     case "EPIPE":
       return `it broke the connection off before it answered (${errno})`;
+    case "EAGAIN": // connect(2): the queue of the socket is full
+    case "ETIMEDOUT":
+      return `too many calls wait for it already (${errno})`;
     default:
       return errno;
   }

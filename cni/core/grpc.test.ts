@@ -21,12 +21,13 @@ function answer(...frames: readonly Uint8Array[]): GrpcStep {
   return call.feed(concatBytes([encodeSettings([]), ...frames]));
 }
 
-/** A message of `size` sevens, in DATA frames as large as they may be. */
-function sevens(size: number): readonly Uint8Array[] {
+/** An answer with a message of `size` sevens, in DATA frames as large as they may be. */
+function sevens(size: number): GrpcStep {
   const body = framed(new Uint8Array(size).fill(7));
-  return Array.from({ length: Math.ceil(body.length / 16_384) }, (_, index) =>
+  const parts = Array.from({ length: Math.ceil(body.length / 16_384) }, (_, index) =>
     encodeFrame(0, 0, 1, body.subarray(index * 16_384, (index + 1) * 16_384)),
   );
+  return answer(block(4, OPENING), ...parts, block(5, { "grpc-status": "0" }));
 }
 
 /** Headers, one DATA of `body`, trailers. */
@@ -88,13 +89,28 @@ describe("GrpcCall.feed()", () => {
   });
 
   it("takes a message of four MiB, and none that is longer", () => {
-    const answered = (size: number) =>
-      answer(block(4, OPENING), ...sevens(size), block(5, { "grpc-status": "0" }));
-    const step = answered(4_194_304);
+    const step = sevens(4_194_304);
     if (step.kind !== "reply") throw new Error(JSON.stringify(step));
     expect([step.message.length, step.message.every((byte) => byte === 7)]).toEqual([4_194_304, true]);
     const reason = "an answer of more than 4194309 bytes";
-    expect(answered(4_194_305)).toEqual({ kind: "broken", reason });
+    expect(sevens(4_194_305)).toEqual({ kind: "broken", reason });
+  });
+
+  it("gives the agent's timing to whom asks for it", () => {
+    const trailers = { "grpc-status": "0", "terway-timing": "total;dur=1.8" };
+    const bytes = concatBytes([
+      encodeSettings([]),
+      block(4, OPENING),
+      encodeFrame(0, 0, 1, framed(Uint8Array.of(7))),
+      block(5, trailers),
+    ]);
+    const request = { path: "/a/B", message: new Uint8Array(0), timeoutMs: 1, metadata: {} };
+    const reply = { kind: "reply", message: Uint8Array.of(7) };
+    expect(openGrpcCall(request, nodeUtf8).feed(bytes)).toEqual(reply);
+    expect(openGrpcCall({ ...request, wantsTiming: true }, nodeUtf8).feed(bytes)).toEqual({
+      ...reply,
+      timing: "total;dur=1.8",
+    });
   });
 
   it("keeps the status where the fault cannot be read", () => {

@@ -41,6 +41,8 @@ export type GrpcRequest = {
   readonly timeoutMs: number;
   /** Further headers: names in lower case, values printable ASCII. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Is `timing` of the reply looked at? It is in Huffman code, and reading that is most of the work of a reply. */
+  readonly wantsTiming?: boolean;
 };
 
 /** Compressed flag and length. */
@@ -62,8 +64,9 @@ export function openGrpcCall(request: GrpcRequest, utf8: Utf8): GrpcCall {
     { name: "grpc-timeout", value: `${request.timeoutMs}m` },
     ...Object.entries(request.metadata).map(([name, value]) => ({ name, value })),
   ];
+  const wanted = request.wantsTiming === true ? [...WANTED, TIMING_TRAILER] : WANTED;
   const prefix = [Uint8Array.of(0), uint32Bytes(request.message.length)];
-  const http2 = openHttp2Call(headers, concatBytes([...prefix, request.message]), WANTED);
+  const http2 = openHttp2Call(headers, concatBytes([...prefix, request.message]), wanted);
   return {
     opening: http2.opening,
     feed: (bytes) => {

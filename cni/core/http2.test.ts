@@ -63,6 +63,10 @@ function brokenBy(...frames: readonly Uint8Array[]): Http2Step {
   return converse(concatBytes([SETTINGS, ...frames])).last;
 }
 
+function goAway(last: number, code = 0): Uint8Array {
+  return encodeFrame(7, 0, 0, concatBytes([uint32Bytes(last), uint32Bytes(code), latin1Bytes("why")]));
+}
+
 /** `before`, then the same frame `count` times. */
 function flood(count: number, frame: Uint8Array, before: readonly Uint8Array[]): Http2Step {
   return brokenBy(...before, ...Array.from({ length: count }, () => frame));
@@ -204,8 +208,6 @@ describe("Http2Call.feed()", () => {
   });
 
   it("waits for the answer after a GOAWAY that includes the call, until one that does not", () => {
-    const goAway = (last: number, code = 0) =>
-      encodeFrame(7, 0, 0, concatBytes([uint32Bytes(last), uint32Bytes(code), latin1Bytes("why")]));
     expect(brokenBy(goAway(0x7f_ff_ff_ff), goAway(1), headers(5)).kind).toBe("response");
     expect(brokenBy(goAway(0x7f_ff_ff_ff)).kind).toBe("more");
     expect(brokenBy(goAway(0x7f_ff_ff_ff), goAway(0))).toEqual({
