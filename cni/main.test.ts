@@ -77,7 +77,7 @@ describe("main.ts", () => {
     const version = await launch({ CNI_COMMAND: "VERSION" }, CONFIG);
     expect(version).toMatchObject({
       exit: 0,
-      out: expect.stringContaining('"supportedVersions":["0.3.0"'),
+      out: expect.stringContaining('"supportedVersions":["0.1.0"'),
       err: "",
     });
     expect(await launch({}, "")).toMatchObject({ exit: 0, out: "", err: expect.stringContaining("1.1.0") });
@@ -97,7 +97,12 @@ describe("main.ts", () => {
         [{ CNI_COMMAND: "ADD" }, CONFIG, 4],
       ] as const) {
         const { exit, out, err } = await launch(env, stdin);
-        expect({ exit, err, code: JSON.parse(out).code }).toEqual({ exit: 1, err: "", code });
+        const error = JSON.parse(out);
+        expect({ exit, err, code: error.code }).toEqual({
+          exit: 1,
+          err: `terway: ADD: ${error.msg}; ${error.details}\n`,
+          code,
+        });
       }
     } finally {
       closeSync(directoryFd);

@@ -40,7 +40,10 @@ export function uint32At(bytes: Uint8Array, at: number): number {
   return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
 }
 
-/** Offset of the first byte that no UTF-8 text can have there; `undefined` where all is UTF-8. Source: RFC 3629, section 4. */
+/**
+ * Offset of the first byte that no UTF-8 text can have there; `undefined` where all is UTF-8. Source: RFC 3629, section
+ * 4.
+ */
 export function findBadUtf8(bytes: Uint8Array): number | undefined {
   for (let at = 0; at < bytes.length;) {
     const lead = bytes[at] ?? 0;

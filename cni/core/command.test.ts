@@ -1,47 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { nodeUtf8 } from "../node-host.ts";
-import { begin, crashed, type Begin } from "./command.ts";
-import { type Input } from "./input.ts";
+import { crashed } from "./command.ts";
 import { decodeHeaders } from "./hpack.ts";
 import { takeFrame } from "./http2-frames.ts";
+import { ADD_ENV, ALL_VERSIONS, CONFIG, errorIn, isCall, run } from "../test-run.ts";
 
-const ADD_ENV = {
-  CNI_COMMAND: "ADD",
-  CNI_CONTAINERID: "c1",
-  CNI_NETNS: "/run/netns/pod",
-  CNI_IFNAME: "eth0",
-};
-const CONFIG = { cniVersion: "0.3.0", name: "terway", type: "terway" };
-const ALL_VERSIONS = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
-
-type Overrides = Partial<Input> & { readonly stdin?: string };
-
-function run(env: Record<string, string | undefined>, overrides: Overrides = {}): Begin {
-  const { stdin = JSON.stringify(CONFIG), ...rest } = overrides;
-  return begin({
-    env,
-    readStdin: () => ({ kind: "read", bytes: nodeUtf8.encode(stdin) }),
-    isOwnNetns: () => false,
-    utf8: nodeUtf8,
-    ...rest,
-  });
-}
-
-/** The error object, after checking that nothing else was said and that the status tells of it. */
-function errorIn(start: Begin): Record<string, unknown> {
-  if (start.kind !== "done") throw new Error("the agent was called");
-  expect({ exit: start.exit, stderr: start.stderr }).toEqual({ exit: 1, stderr: "" });
-  const error: Record<string, unknown> = JSON.parse(start.stdout);
-  expect(Object.keys(error)).toEqual(["cniVersion", "code", "msg", "details"]);
-  return error;
+function isOwnNetns(path: string): boolean {
+  return path === ADD_ENV.CNI_NETNS;
 }
 
 function neverRead(): never {
   throw new Error("stdin was read");
-}
-
-function isCall(start: Begin): boolean {
-  return start.kind === "call";
 }
 
 describe("begin() without a command", () => {
@@ -53,7 +21,7 @@ describe("begin() without a command", () => {
       stdout: "",
       stderr:
         "terway: CNI plugin for Alibaba Cloud; a container runtime runs it with CNI_COMMAND set\n" +
-        "CNI protocol versions supported: 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n",
+        "CNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n",
     });
   });
 });
@@ -141,7 +109,6 @@ describe("begin() with a wrong environment", () => {
   });
 
   it("refuses the namespace it runs in, unless told otherwise, and a path that is not absolute", () => {
-    const isOwnNetns = (path: string) => path === ADD_ENV.CNI_NETNS;
     for (const CNI_COMMAND of ["ADD", "DEL"]) {
       const env = { ...ADD_ENV, CNI_COMMAND };
       expect(errorIn(run(env, { isOwnNetns }))).toEqual({
@@ -237,7 +204,7 @@ describe("begin() and versions", () => {
       for (const cniVersion of ALL_VERSIONS) {
         expect(isCall(run(env, { stdin: JSON.stringify({ ...CONFIG, cniVersion }) })), cniVersion).toBe(true);
       }
-      for (const cniVersion of ["0.1.0", "0.2.0", "1.2.0", "2.0.0", "1.0", "latest"]) {
+      for (const cniVersion of ["0.0.1", "0.5.0", "1.2.0", "2.0.0", "1.0", "latest"]) {
         expect(errorIn(run(env, { stdin: JSON.stringify({ ...CONFIG, cniVersion }) }))).toEqual({
           cniVersion: "1.1.0",
           code: 1,
@@ -250,22 +217,26 @@ describe("begin() and versions", () => {
 
   it("reads a missing or empty version as 0.1.0", () => {
     for (const stdin of ['{"name":"a"}', '{"name":"a","cniVersion":""}', '{"name":"a","cniVersion":null}']) {
-      const error = errorIn(run(ADD_ENV, { stdin }));
-      expect(error).toMatchObject({ code: 1, msg: 'cniVersion "0.1.0" is not supported' });
+      expect(isCall(run(ADD_ENV, { stdin })), stdin).toBe(true);
+      const error = errorIn(run({ ...ADD_ENV, CNI_COMMAND: "STATUS" }, { stdin }));
+      expect(error).toMatchObject({
+        cniVersion: "0.1.0",
+        code: 1,
+        msg: 'cniVersion "0.1.0" is not supported',
+        details: 'STATUS with cniVersion "0.1.0": use one of 1.1.0',
+      });
     }
   });
 
-  it("refuses CHECK, GC and STATUS in versions that do not have them, and else as not supported", () => {
-    const since = { CHECK: 2, GC: 4, STATUS: 4 };
-    for (const [CNI_COMMAND, first] of Object.entries(since)) {
+  it("refuses CHECK, GC and STATUS in the versions that do not have them", () => {
+    const first = { CHECK: "0.4.0", GC: "1.1.0", STATUS: "1.1.0" };
+    const prevResult = { interfaces: [{ name: "eth0", sandbox: ADD_ENV.CNI_NETNS }] };
+    for (const [CNI_COMMAND, since] of Object.entries(first)) {
       for (const [index, cniVersion] of ALL_VERSIONS.entries()) {
-        const stdin = JSON.stringify({ ...CONFIG, cniVersion });
-        const [code, msg] =
-          index < first
-            ? [1, `cniVersion "${cniVersion}" is not supported`]
-            : [4, `${CNI_COMMAND} is not supported by this version`];
-        const error = errorIn(run({ ...ADD_ENV, CNI_COMMAND }, { stdin }));
-        expect(error, `${CNI_COMMAND} ${cniVersion}`).toMatchObject({ cniVersion, code, msg });
+        const stdin = JSON.stringify({ ...CONFIG, cniVersion, prevResult });
+        const start = run({ ...ADD_ENV, CNI_COMMAND }, { stdin });
+        if (index >= ALL_VERSIONS.indexOf(since)) expect(isCall(start), CNI_COMMAND).toBe(true);
+        else expect(errorIn(start), `${CNI_COMMAND} ${cniVersion}`).toMatchObject({ cniVersion, code: 1 });
       }
     }
   });
@@ -295,8 +266,8 @@ describe("begin() with all in order", () => {
     const named = { stdin: JSON.stringify({ ...CONFIG, agent_socket: "/a.sock" }) };
     const variable = { TERWAY_AGENT_SOCKET: "/b.sock" };
     const plain = run(ADD_ENV);
-    expect(plain).toMatchObject({ socketPath: "/var/run/terway/agent.sock", deadlineMs: 100_000 });
-    expect(run({ ...ADD_ENV, CNI_COMMAND: "DEL" })).toMatchObject({ kind: "call", deadlineMs: 8_000 });
+    expect(plain).toMatchObject({ socketPath: "/var/run/terway/agent.sock", deadlineMs: 99_000 });
+    expect(run({ ...ADD_ENV, CNI_COMMAND: "DEL" })).toMatchObject({ kind: "call", deadlineMs: 7_500 });
     expect(run({ ...ADD_ENV, ...variable })).toMatchObject({ socketPath: "/b.sock" });
     expect(run({ ...ADD_ENV, ...variable }, named)).toMatchObject({ socketPath: "/a.sock" });
     const wrong = run({ ...ADD_ENV, TERWAY_AGENT_SOCKET: "b.sock" });
@@ -328,7 +299,7 @@ describe("begin() with all in order", () => {
           { name: "te", value: "trailers" },
           { name: "content-type", value: "application/grpc" },
           { name: "user-agent", value: "terway-cni" },
-          { name: "grpc-timeout", value: "100000m" },
+          { name: "grpc-timeout", value: "99000m" },
           { name: "traceparent", value: traceparent },
           { name: "baggage", value: "k=v" },
         ],

@@ -28,9 +28,10 @@ export type Begin =
     };
 
 /**
- * Milliseconds. ADD: above the slowest attach of an ENI, well under the four minutes of kubelet's RunPodSandbox. DEL: under the ten
- * seconds that containerd gives to its clean-up after a failed ADD, with the writing of the spool. STATUS: under the second in which
- * a runtime that asks every few seconds wants its answer, with the start of the process.
+ * Milliseconds. ADD: above the slowest attach of an ENI, well under the four minutes of kubelet's RunPodSandbox. DEL:
+ * under the ten seconds that containerd gives to its clean-up after a failed ADD, with the writing of the spool.
+ * STATUS: under the second in which a runtime that asks every few seconds wants its answer, with the start of the
+ * process.
  */
 const DEADLINE_MS = {
   ADD: 99_000,
@@ -63,7 +64,10 @@ export function crashed(reason: string): Done {
   return fail(errorOf(fault), NEWEST_VERSION);
 }
 
-/** Repeats the caller's version where we speak it. Whatever else is on stdin must not matter: runtimes probe with dummies. */
+/**
+ * Repeats the caller's version where we speak it. Whatever else is on stdin must not matter: runtimes probe with
+ * dummies.
+ */
 function versions(input: Input): {
   readonly cniVersion: string;
   readonly supportedVersions: readonly string[];

@@ -130,8 +130,8 @@ export function wrongPreviousResult(
 }
 
 /**
- * The attachments that GC must leave alone. `undefined` where the configuration has no list or null. An entry that cannot be
- * read refuses the whole list: what is missing from it would be taken away from a pod.
+ * The attachments that GC must leave alone. `undefined` where the configuration has no list or null. An entry that
+ * cannot be read refuses the whole list: what is missing from it would be taken away from a pod.
  * Source: CNI SPEC.md 1.1.0, section "GC"; containernetworking/cni sends the list by an older name as well.
  */
 export function readValidAttachments({

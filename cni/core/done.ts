@@ -22,10 +22,10 @@ export type Done = {
  * A DEL that the agent could not be told of: the host is to keep it on disk, and then has its `Done`.
  *
  * The host opens `directory` (making it and its parents with mode 0700 where it is missing), and refuses one that is a
- * symbolic link, not a directory, not owned by the effective user, or writable for group or others. It refuses where the
- * directory has `filesMax` entries or more and none of them is `name`. Then it writes `.NAME.PID` with mode 0600 (over one that a
- * process killed earlier has left), syncs it, renames it to `name` and syncs the directory; where one of these fails, it
- * removes the temporary file.
+ * symbolic link, not a directory, not owned by the effective user, or writable for group or others. It refuses where
+ * the directory has `filesMax` entries or more and none of them is `name`. Then it writes `.NAME.PID` with mode 0600
+ * (over one that a process killed earlier has left), syncs it, renames it to `name` and syncs the directory; where one
+ * of these fails, it removes the temporary file.
  */
 export type Spool = {
   readonly kind: "spool";

@@ -5,13 +5,19 @@
  * @module
  */
 
-/** UTF-8, which the small engine leaves to its host. Neither function throws; bad bytes become U+FFFD, a byte order mark stays. */
+/**
+ * UTF-8, which the small engine leaves to its host. Neither function throws; bad bytes become U+FFFD, a byte order mark
+ * stays.
+ */
 export type Utf8 = {
   readonly encode: (text: string) => Uint8Array;
   readonly decode: (bytes: Uint8Array) => string;
 };
 
-/** A configuration has some hundred bytes; the agent takes messages of up to 4 MB. A host reads no further than one byte more. */
+/**
+ * A configuration has some hundred bytes; the agent takes messages of up to 4 MB. A host reads no further than one byte
+ * more.
+ */
 export const STDIN_BYTES_MAX = 1_048_576;
 
 /** Standard input, read to its end, or why it could not be read: the name of an errno, or STDIN_TOO_LONG. */

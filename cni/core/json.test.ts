@@ -7,6 +7,10 @@ function parseJson(text: string): ReturnType<typeof parseBytes> {
   return parseBytes(nodeUtf8.encode(text), nodeUtf8);
 }
 
+function nested(depth: number): string {
+  return "[".repeat(depth) + "]".repeat(depth);
+}
+
 describe("parseJson()", () => {
   it("finds the place and the reason", () => {
     const table: readonly (readonly [string, number, number, string])[] = [
@@ -90,7 +94,44 @@ describe("parseJson()", () => {
     );
   });
 
-  it("survives depth", () => {
-    expect(parseJson(`${"[".repeat(200_000)}x`).ok).toBe(false);
+  it("takes 128 objects and lists inside each other, and no more", () => {
+    expect(parseJson(nested(128)).ok).toBe(true);
+    const fault = { line: 1, column: 129, reason: "nested more than 128 deep" };
+    for (const text of [nested(129), nested(1_000_000), `${"[".repeat(500_000)}x`, '{"a":'.repeat(129)]) {
+      const column = text.startsWith("{") ? 128 * 5 + 1 : 129;
+      expect(parseJson(text)).toEqual({ ok: false, fault: { ...fault, column } });
+    }
+  });
+
+  it("does not count brackets in texts, nor those that are closed", () => {
+    const text = JSON.stringify({
+      a: "[{".repeat(1_000),
+      b: '\\"[',
+      c: Array.from({ length: 1_000 }, () => [{}]),
+    });
+    expect(parseJson(text)).toEqual({ ok: true, value: JSON.parse(text) });
+  });
+
+  it("tells of an earlier mistake rather than of the depth", () => {
+    expect(parseJson(`{"a" ${"[".repeat(1_000)}`)).toMatchObject({ fault: { line: 1, column: 6 } });
+  });
+
+  it("finds the byte that is not UTF-8", () => {
+    for (const [bytes, line, column] of [
+      [[0xff], 1, 1],
+      [[0x7b, 0x0a, 0x22, 0xc3, 0xbc, 0xc3, 0x22], 2, 3],
+      [[0x22, 0xf0, 0x9f, 0x98, 0x80, 0xed, 0xa0, 0x80], 1, 3],
+      [[0x22, 0xe2, 0x82], 1, 2],
+    ] as const) {
+      const reason = "a byte that is not UTF-8";
+      expect(parseBytes(Uint8Array.from(bytes), nodeUtf8)).toEqual({
+        ok: false,
+        fault: { line, column, reason },
+      });
+    }
+  });
+
+  it("takes a replacement character that was written as one", () => {
+    expect(parseJson('"\ufffd"')).toEqual({ ok: true, value: "\ufffd" });
   });
 });

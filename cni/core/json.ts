@@ -1,7 +1,7 @@
 /**
  * JSON with the place of the mistake. `JSON.parse` decides what is JSON; only when it refuses, the text is scanned for
- * the line and column, which no two engines report alike. What `JSON.parse` would do recursively, it is not asked to: the
- * small engine has a small stack.
+ * the line and column, which no two engines report alike. What `JSON.parse` would do recursively, it is not asked to:
+ * the small engine has a small stack.
  * Source: RFC 8259; RFC 3629 for UTF-8.
  *
  * @module

@@ -1,6 +1,6 @@
 /**
- * The DEL that the agent could not be told of: kept in a file, which the agent carries out when it runs again. The runtime is told
- * that it worked, because a pod must not wait for its end until an agent is back.
+ * The DEL that the agent could not be told of: kept in a file, which the agent carries out when it runs again. The
+ * runtime is told that it worked, because a pod must not wait for its end until an agent is back.
  *
  * @module
  */

@@ -22,7 +22,7 @@ const PLACE = { ifName: "eth0", netns: "/run/netns/pod" };
 
 describe("renderResult()", () => {
   it("has the shape of each version", () => {
-    for (const version of SUPPORTED_VERSIONS) {
+    for (const version of SUPPORTED_VERSIONS.slice(2)) {
       const old = ["0.3.0", "0.3.1", "0.4.0"].includes(version);
       const mtu = version === "1.1.0" ? { mtu: 1500 } : {};
       expect(renderResult(REPLY, version)).toStrictEqual({
@@ -36,6 +36,28 @@ describe("renderResult()", () => {
           { ...(old && { version: "6" }), interface: 1, address: "fd00::5/128" },
         ],
         routes: [{ dst: "0.0.0.0/0", gw: "169.254.1.1" }, { dst: "10.0.0.0/8" }],
+      });
+    }
+  });
+
+  it("has one address of each family before 0.3.0, with its routes", () => {
+    for (const version of SUPPORTED_VERSIONS.slice(0, 2)) {
+      const routes4 = [{ dst: "0.0.0.0/0", gw: "169.254.1.1" }, { dst: "10.0.0.0/8" }];
+      const ip4 = { ip: "10.0.0.5/32", gateway: "169.254.1.1", routes: routes4 };
+      expect(renderResult(REPLY, version)).toStrictEqual({
+        cniVersion: version,
+        ip4,
+        ip6: { ip: "fd00::5/128" },
+      });
+      const more = { address: "10.0.0.6/32", gateway: "", interface: 1 };
+      const v4 = { ...REPLY, ips: [...REPLY.ips.slice(0, 1), more] };
+      expect(renderResult(v4, version)).toStrictEqual({ cniVersion: version, ip4 });
+      const given = { cniVersion: version, ip4: { ip: "10.1.0.1/24" }, dns: { domain: "a" } };
+      const previous = readPreviousResult(given);
+      if (!previous.ok) throw new Error("no previous result");
+      expect(renderResult(REPLY, version, previous.value)).toStrictEqual({
+        ...given,
+        ip6: { ip: "fd00::5/128" },
       });
     }
   });

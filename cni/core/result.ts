@@ -61,8 +61,8 @@ export function renderResult(reply: AddReply, version: CniVersion, previous?: Pr
 }
 
 /**
- * Before 0.3.0 a result had one address of each family, with its routes, and no interfaces. The first address counts; one of a plugin
- * before us was first.
+ * Before 0.3.0 a result had one address of each family, with its routes, and no interfaces. The first address counts;
+ * one of a plugin before us was first.
  */
 function renderByFamily(reply: AddReply, version: CniVersion, previous?: PreviousResult): JsonObject {
   const ofFamily = (v6: boolean): JsonObject | undefined => {
