@@ -7,12 +7,14 @@ import { Server, ServerCredentials, type sendUnaryData } from "@grpc/grpc-js";
 import { loadSync, type AnyDefinition } from "@grpc/proto-loader";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { decodeSpooled } from "../proto/spool.ts";
 
 const CONFIG = '{"cniVersion":"0.4.0","name":"terway","type":"terway"}';
 const ENV = { CNI_COMMAND: "ADD", CNI_CONTAINERID: "c1", CNI_NETNS: "/run/netns/pod", CNI_IFNAME: "eth0" };
@@ -56,14 +58,14 @@ function isService(
 
 const launcher = fileURLToPath(new URL("main.ts", import.meta.url));
 
-async function launch(env: Record<string, string>, stdin: string | number) {
+async function launch(env: Record<string, string>, stdin: string | Buffer | number) {
   const stdio = [typeof stdin === "number" ? stdin : "pipe", "pipe", "pipe"] as const;
   const child = spawn(process.execPath, [launcher], {
     env: { TERWAY_AGENT_SOCKET: socketPath, ...env },
     stdio: [...stdio],
   });
   child.stdin?.on("error", () => undefined);
-  if (typeof stdin === "string") child.stdin?.end(stdin);
+  if (typeof stdin !== "number") child.stdin?.end(stdin);
   const { stdout, stderr } = child;
   if (stdout === null || stderr === null) throw new Error("no pipes");
   const [out, err, [exit]] = await Promise.all([text(stdout), text(stderr), once(child, "exit")]);
@@ -120,5 +122,69 @@ describe("main.ts", () => {
       exit: 1,
       error: { code: 11, msg: expect.stringContaining(path) },
     });
+  });
+
+  it("keeps DELs that nobody takes, several at once, and says so on standard error", async () => {
+    const spool = join(directory, "a/spool");
+    const env = { ...ENV, CNI_COMMAND: "DEL", TERWAY_AGENT_SOCKET: join(directory, "missing.sock") };
+    const dels = ["c1", "c1", "c2", "c2"].map(async (id) => {
+      const run = await launch({ ...env, CNI_CONTAINERID: id, TERWAY_SPOOL_DIR: spool }, CONFIG);
+      expect(run).toMatchObject({ exit: 0, out: "" });
+      expect(run.err).toMatch(/^terway: DEL: kept for the agent in [^\n]*\n$/);
+      expect(run.err).toContain(`${spool}/terway@${id}@eth0.del`);
+    });
+    await Promise.all(dels);
+    expect(readdirSync(spool).toSorted()).toEqual(["terway@c1@eth0.del", "terway@c2@eth0.del"]);
+    for (const id of ["c1", "c2"]) {
+      const text = readFileSync(join(spool, `terway@${id}@eth0.del`), "utf8");
+      expect(decodeSpooled(text)).toMatchObject({ ok: true, value: { attachment: { containerId: id } } });
+    }
+  });
+
+  it("fails, and says why, where a DEL can be neither delivered nor kept", async () => {
+    const env = { ...ENV, CNI_COMMAND: "DEL", TERWAY_AGENT_SOCKET: join(directory, "missing.sock") };
+    const { exit, out, err } = await launch({ ...env, TERWAY_SPOOL_DIR: socketPath }, CONFIG);
+    const { code, msg, details } = JSON.parse(out);
+    expect({ exit, code, err }).toEqual({ exit: 1, code: 11, err: `terway: DEL: ${msg}; ${details}\n` });
+    expect(msg).toContain("there is no such socket");
+  });
+
+  it("reads no more of an endless stdin than the bound", async () => {
+    let given = 0;
+    const endless = new Readable({
+      read(size) {
+        given += size;
+        this.push(Buffer.alloc(size, " "));
+      },
+    });
+    const child = spawn(process.execPath, [launcher], { env: ENV, stdio: ["pipe", "pipe", "ignore"] });
+    child.stdin.on("error", () => endless.destroy());
+    endless.pipe(child.stdin);
+    const [out, [exit]] = await Promise.all([text(child.stdout), once(child, "exit")]);
+    endless.destroy();
+    expect({ exit, error: JSON.parse(out) }).toMatchObject({
+      exit: 1,
+      error: {
+        code: 5,
+        msg: "cannot read the network configuration from stdin: it is longer than 1048576 bytes",
+      },
+    });
+    expect(given).toBeLessThan(4_000_000);
+  });
+
+  it("takes a configuration of just the bound, and one that is not UTF-8 or nested deep for what it is", async () => {
+    const full = CONFIG + " ".repeat(1_048_576 - CONFIG.length);
+    expect(await launch({ ...ENV, CNI_COMMAND: "DEL" }, full)).toEqual({ exit: 0, out: "", err: "" });
+    for (const [stdin, said] of [
+      [Buffer.from([0x7b, 0xff]), "line 1, column 2: a byte that is not UTF-8"],
+      ["[".repeat(1_000_000), "line 1, column 129: nested more than 128 deep"],
+      ['{"a":'.repeat(200_000), "line 1, column 641: nested more than 128 deep"],
+    ] as const) {
+      const { exit, out } = await launch(ENV, stdin);
+      expect({ exit, error: JSON.parse(out) }).toMatchObject({
+        exit: 1,
+        error: { code: 6, msg: `network configuration is not JSON: ${said}` },
+      });
+    }
   });
 });

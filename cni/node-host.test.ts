@@ -35,12 +35,18 @@ const socketPath = join(directory, "agent.sock");
 
 type Handler = (call: ServerUnaryCall<Record<string, unknown>, object>, reply: sendUnaryData<object>) => void;
 let add: Handler = () => undefined;
+let other: Handler = (_, reply) => reply(null, {});
 const server = new Server();
 
 beforeAll(async () => {
   server.addService(service(), {
     Add: (call: Parameters<Handler>[0], reply: Parameters<Handler>[1]) => add(call, reply),
-    Del: (_: unknown, reply: Parameters<Handler>[1]) => reply(null, {}),
+    ...Object.fromEntries(
+      ["Del", "Check", "Gc", "Status"].map((method): [string, Handler] => [
+        method,
+        (call, reply) => other(call, reply),
+      ]),
+    ),
   });
   await listen(server, socketPath);
 });
@@ -157,13 +163,31 @@ describe("runPlugin() and a gRPC server", () => {
     ]);
   });
 
-  it("prints nothing for DEL", async () => {
-    expect(await run({ env: { CNI_COMMAND: "DEL", CNI_NETNS: "" } })).toEqual({
-      kind: "done",
-      exit: 0,
-      stdout: "",
-      stderr: "",
+  it("sends DEL, CHECK, GC and STATUS as agent.proto has them, and prints nothing", async () => {
+    const stdin = JSON.stringify({
+      cniVersion: "1.1.0",
+      name: "terway",
+      prevResult: { interfaces: [{ name: "eth0", sandbox: "/run/netns/pod" }] },
+      "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }],
     });
+    const attachment = { network: "terway", container_id: "c1", ifname: "eth0" };
+    const { CNI_ARGS: cni_args, CNI_NETNS: netns } = ENV;
+    for (const [CNI_COMMAND, deadline_ms, rest] of [
+      ["DEL", 7_500, { attachment, netns, cni_args }],
+      ["CHECK", 30_000, { attachment, netns, cni_args }],
+      ["GC", 60_000, { network: "terway", attachments_given: true, attachments: [attachment] }],
+      ["STATUS", 800, {}],
+    ] as const) {
+      let request: unknown;
+      other = (call, reply) => {
+        request = call.request;
+        reply(null, {});
+      };
+      const done = await run({ env: { CNI_COMMAND }, stdin });
+      expect(done, CNI_COMMAND).toEqual({ kind: "done", exit: 0, stdout: "", stderr: "" });
+      const call = { protocol: 1, deadline_ms, traceparent: "", config: Buffer.from(stdin) };
+      expect(request, CNI_COMMAND).toEqual({ call, ...rest });
+    }
   });
 
   it("turns each gRPC status into a CNI error", async () => {
@@ -258,15 +282,15 @@ describe("runPlugin() and a gRPC server", () => {
 
   it("tells of an agent that does not have the service", async () => {
     const path = join(directory, "other.sock");
-    const other = new Server();
-    await listen(other, path);
+    const stranger = new Server();
+    await listen(stranger, path);
     try {
       expect(errorIn(await run({ path }))).toMatchObject({
         code: 101,
         msg: expect.stringContaining("it does not have the method Add"),
       });
     } finally {
-      other.forceShutdown();
+      stranger.forceShutdown();
     }
   });
 });
