@@ -199,21 +199,46 @@ describe("applyAll()", () => {
   });
 });
 
+function leaving(count: number): { readonly hostName: string; readonly address: typeof address }[] {
+  return Array.from({ length: count }, (_, at) => ({ hostName: `tw${at}`, address }));
+}
+
 describe("openRemoval()", () => {
-  it("puts what comes during a deletion into the next one, in bulks that fit one send", async () => {
-    const link = encodeLink({ index: 7, group: 21_504 });
+  const link = encodeLink({ index: 7, group: 21_504 });
+  it("takes away what comes meanwhile together, in bulks that fit one send, and deletes no link", async () => {
     const fake = fakeThread((type) => ({ errno: 0, messages: type === RTM_LINK.GET ? [link] : [] }));
-    const removal = openRemoval(openClient(fake.thread));
-    const all = Array.from({ length: 250 }, (_, at) => removal.remove({ hostName: `tw${at}`, address }));
-    expect((await Promise.all(all)).filter(({ ok }) => !ok)).toEqual([]);
-    expect(removal.deletions()).toBe(3);
+    const doomed: number[] = [];
+    const removal = openRemoval(openClient(fake.thread), { add: (count) => doomed.push(count) });
+    const results = await Promise.all(leaving(150).map((pod) => removal.remove(pod)));
+    expect(results.filter(({ ok }) => !ok)).toEqual([]);
+    expect(doomed).toEqual([66, 66, 18]);
+    // NFNL_MSG_BATCH_END has the number of RTM_DELLINK.
+    expect(fake.types.filter((type) => type === RTM_LINK.DEL).length).toBe(3);
+  });
+
+  it("cuts a pod off in this order: element, route, neighbour, group", async () => {
+    const fake = fakeThread((type) => ({ errno: 0, messages: type === RTM_LINK.GET ? [link] : [] }));
+    const removal = openRemoval(openClient(fake.thread), { add: () => {} });
+    await Promise.all(leaving(1).map((pod) => removal.remove(pod)));
+    // The batch with NFT_MSG_DELSETELEM, RTM_GETLINK, RTM_DELROUTE, RTM_DELNEIGH, RTM_NEWLINK; connections may follow.
+    expect(fake.types.slice(0, 7)).toEqual([16, 2574, 17, 18, 25, 29, 16]);
+  });
+
+  it("dooms nothing that is not ours, and nothing that is not there", async () => {
+    for (const messages of [[encodeLink({ index: 7 })], []]) {
+      const fake = fakeThread((type) => ({ errno: 0, messages: type === RTM_LINK.GET ? messages : [] }));
+      const doomed: number[] = [];
+      const removal = openRemoval(openClient(fake.thread), { add: (count) => doomed.push(count) });
+      expect(await removal.remove({ hostName: "tw0", address })).toEqual({ ok: true, value: undefined });
+      expect([doomed, fake.types.slice(0, 4)]).toEqual([[], [16, 2574, 17, 18]]);
+    }
   });
 
   it("tells everybody of the bulk what was refused", async () => {
     const fake = fakeThread((type) => ({ errno: type === RTM_LINK.GET ? 12 : 0 }));
-    const removal = openRemoval(openClient(fake.thread));
-    const both = await Promise.all([1, 2].map((at) => removal.remove({ hostName: `tw${at}`, address })));
-    const fault = { kind: "kernel", op: "ip link show tw1", errno: "ENOMEM" };
+    const removal = openRemoval(openClient(fake.thread), { add: () => {} });
+    const both = await Promise.all(leaving(2).map((pod) => removal.remove(pod)));
+    const fault = { kind: "kernel", op: "ip link show tw0", errno: "ENOMEM" };
     expect(both).toEqual([
       { ok: false, fault },
       { ok: false, fault },

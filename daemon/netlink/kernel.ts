@@ -6,12 +6,14 @@
  */
 import { randomBytes } from "node:crypto";
 import { type Kernel, type PodLink } from "../core/kernel.ts";
+import { DELETION_BOUNDS, type DeletionBounds } from "../core/datapath/deletion.ts";
 import { nftHostText, planHost } from "../core/datapath/host-plan.ts";
-import { failed, ok } from "../../proto/result.ts";
+import { failed } from "../../proto/result.ts";
 import { applySteps } from "./apply.ts";
 import { openArrivals } from "./arrival.ts";
 import { cleanHost } from "./clean.ts";
 import { openClient } from "./client.ts";
+import { openDoomed } from "./doomed.ts";
 import { configureEni, type EniPorts, forgetEni, prepareEni } from "./eni.ts";
 import { runNft } from "./nft.ts";
 import { attachPod, type PodPorts, podTraces } from "./pods.ts";
@@ -27,11 +29,13 @@ export type KernelOptions = {
   readonly randomBytes?: (count: number) => Uint8Array;
   /** How long an ENI's gateway has to answer, 2,000 where not given. */
   readonly gatewayPatienceMs?: number;
+  /** When links of detached pods are deleted; `DELETION_BOUNDS` where not given. */
+  readonly deletionBounds?: DeletionBounds;
 };
 
 export type OpenKernel = Kernel &
   AsyncDisposable & {
-    /** How many deletions of links the kernel was asked for: calls of `detachPod` share them. */
+    /** How often links of detached pods were deleted: many pods share one deletion. */
     linkDeletions(): number;
   };
 
@@ -42,13 +46,15 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
   const thread = await openSocketThread(workerUrl, nodeNetns === undefined ? {} : { nodeNetns });
   const client = openClient(thread);
   const arrivals = openArrivals(thread, client);
-  const removal = openRemoval(client);
+  const doomed = openDoomed(thread, options.deletionBounds ?? DELETION_BOUNDS);
+  const removal = openRemoval(client, doomed);
   const enis: EniPorts = { client, thread, nodeNetns, gatewayPatienceMs, chains: new Map() };
   const pods: PodPorts = {
     client,
     nodeNetns,
     randomBytes: options.randomBytes ?? randomBytes,
     remove: (pod: PodLink) => removal.remove(pod),
+    deleteDoomed: () => doomed.deleteNow(),
   };
 
   return {
@@ -56,18 +62,30 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
       const structure = await runNft(nftHostText(), nodeNetns);
       if (!structure.ok) return structure;
       const applied = await applySteps(client, planHost());
-      return applied.ok ? ok(undefined) : failed(applied.fault);
+      // Of an agent that was killed.
+      return applied.ok ? doomed.deleteNow() : failed(applied.fault);
     },
     awaitEni: (mac, signal) => arrivals.wait(mac, signal),
     prepareEni: (slot) => prepareEni(enis, slot),
     configureEni: (eni) => configureEni(enis, eni),
     forgetEni: (slot) => forgetEni(enis, slot),
-    attachPod: (pod) => attachPod(pods, pod),
-    detachPod: (pod) => removal.remove(pod),
+    async attachPod(pod) {
+      doomed.busy();
+      return attachPod(pods, pod);
+    },
+    async detachPod(pod) {
+      doomed.busy();
+      return removal.remove(pod);
+    },
     podTraces: () => podTraces(client),
-    cleanHost: () => cleanHost(enis),
-    linkDeletions: () => removal.deletions(),
+    async cleanHost() {
+      const deleted = await doomed.deleteNow();
+      const cleaned = await cleanHost(enis);
+      return deleted.ok ? cleaned : deleted;
+    },
+    linkDeletions: () => doomed.deletions(),
     async [Symbol.asyncDispose]() {
+      await doomed[Symbol.asyncDispose]();
       await arrivals[Symbol.asyncDispose]();
       await thread[Symbol.asyncDispose]();
     },

@@ -5,7 +5,7 @@
  */
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { podAlias, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
+import { GROUP, podAlias, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
 import {
   type PodEnds,
   POD_ENDS_BYTES,
@@ -19,10 +19,10 @@ import { parseIpv4 } from "../../proto/addr.ts";
 import { applyAll, applySteps } from "./apply.ts";
 import { type Client } from "./client.ts";
 import { dumpLinks } from "./codec/dump.ts";
-import { decodeLink, getLink, type Link } from "./codec/link.ts";
+import { decodeLink, getLink, type Link, type LinkKey } from "./codec/link.ts";
 import { routesOf } from "./table.ts";
 import { openNetns } from "./netns.ts";
-import { isPodLink, linkOf } from "./removal.ts";
+import { linkOf } from "./removal.ts";
 
 /** How often a link is tried with other numbers, where the ones chosen were taken. */
 const INDEX_TRIES = 4;
@@ -34,6 +34,8 @@ export type PodPorts = {
   readonly randomBytes: (count: number) => Uint8Array;
   /** Takes away what a repeated call could not mend. */
   readonly remove: (pod: PodLink) => Promise<Result<void>>;
+  /** Deletes links of pods that are gone, which may have a name that is wanted. */
+  readonly deleteDoomed: () => Promise<Result<void>>;
 };
 
 /** See `Kernel.attachPod`. */
@@ -52,8 +54,9 @@ export async function attachPod(ports: PodPorts, pod: PodLink): Promise<Result<P
     if (op === "add-veth" && errno === "EEXIST") {
       const there = await findPod(ports.client, pod, netns.fd);
       if (!there.ok) return there;
-      // Neither name is taken, so a number was.
-      if (there.value !== undefined) return await attachAgain(ports, pod, there.value, netns.fd);
+      if (there.value.kind === "pod") return await attachAgain(ports, pod, there.value.ends, netns.fd);
+      const deleted = there.value.kind === "doomed" ? await ports.deleteDoomed() : there;
+      if (!deleted.ok) return deleted;
     } else if (op === "map-pod" && errno === "EEXIST") {
       // An element that leads elsewhere outlived its pod, whose namespace went without a DEL.
       await applyAll(ports.client, [{ op: "unmap-pod", address: pod.address }]);
@@ -75,38 +78,55 @@ async function attachAgain(
   return failed(applied.fault);
 }
 
-/** The two ends of this very pod's link; `undefined` where nothing has either name; a fault where something else has. */
-async function findPod(client: Client, pod: PodLink, podFd: number): Promise<Result<PodEnds | undefined>> {
-  const [host, inPod] = await Promise.all([lookUp(client, pod.hostName), lookUp(client, pod.ifName, podFd)]);
+/** Who has the names of a link that could not be made. */
+type Found =
+  /** Nobody: it was a number that was taken. */
+  | { readonly kind: "nobody" }
+  /** This very pod. */
+  | { readonly kind: "pod"; readonly ends: PodEnds }
+  /** A pod that is gone, whose link is to be deleted. */
+  | { readonly kind: "doomed" };
+
+/** A fault where something else has one of the names. */
+async function findPod(client: Client, pod: PodLink, podFd: number): Promise<Result<Found>> {
+  const [host, inPod] = await Promise.all([
+    lookUp(client, { name: pod.hostName }),
+    lookUp(client, { name: pod.ifName }, podFd),
+  ]);
   if (!host.ok) return host;
   if (!inPod.ok) return inPod;
   const [hostLink, podLink] = [host.value, inPod.value];
-  if (hostLink === undefined && podLink === undefined) return ok(undefined);
+  if (hostLink === undefined && podLink === undefined) return ok({ kind: "nobody" });
+  if (hostLink?.group === GROUP.doomed) return ok({ kind: "doomed" });
   if (podLink === undefined)
     return failed({ kind: "interface-exists", ifName: pod.hostName, netns: "the node's namespace" });
+  const other = await lookUp(client, { index: podLink.link ?? 0 });
+  if (!other.ok) return other;
+  if (other.value?.group === GROUP.doomed && arePeers(other.value, podLink)) return ok({ kind: "doomed" });
   const taken: Fault = { kind: "interface-exists", ifName: pod.ifName, netns: pod.netns };
   if (hostLink?.address === undefined || podLink.address === undefined) return failed(taken);
+  const ends: PodEnds = {
+    hostIndex: hostLink.index,
+    hostMac: hostLink.address,
+    podIndex: podLink.index,
+    podMac: podLink.address,
+  };
   const same =
-    isPodLink(hostLink) &&
-    hostLink.alias === podAlias(pod.address) &&
-    hostLink.link === podLink.index &&
-    podLink.link === hostLink.index;
-  return same
-    ? ok({
-        hostIndex: hostLink.index,
-        hostMac: hostLink.address,
-        podIndex: podLink.index,
-        podMac: podLink.address,
-      })
-    : failed(taken);
+    hostLink.group === GROUP.pods && hostLink.alias === podAlias(pod.address) && arePeers(hostLink, podLink);
+  return same ? ok({ kind: "pod", ends }) : failed(taken);
 }
 
-async function lookUp(client: Client, name: string, netnsFd?: number): Promise<Result<Link | undefined>> {
+/** Two ends of one veth, as far as their numbers tell. */
+function arePeers(a: Link, b: Link): boolean {
+  return a.link === b.index && b.link === a.index;
+}
+
+async function lookUp(client: Client, key: LinkKey, netnsFd?: number): Promise<Result<Link | undefined>> {
   const answers = await client.ask([
     {
       ...(netnsFd !== undefined && { netnsFd }),
       family: "route",
-      requests: [getLink({ name })],
+      requests: [getLink(key)],
       ack: "each",
     },
   ]);
@@ -115,7 +135,7 @@ async function lookUp(client: Client, name: string, netnsFd?: number): Promise<R
 
 /** A namespace of another kind is refused as EINVAL, among much else: only one of network can be entered. */
 async function asBadNetns(client: Client, pod: PodLink, podFd: number, fault: Fault): Promise<Fault> {
-  const entered = await lookUp(client, "lo", podFd);
+  const entered = await lookUp(client, { name: "lo" }, podFd);
   return entered.ok ? fault : { kind: "bad-netns", path: pod.netns, reason: "it is not a network namespace" };
 }
 

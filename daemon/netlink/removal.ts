@@ -1,44 +1,43 @@
 /**
- * Taking pods' links away, many at a time.
+ * Taking pods away, many at a time: what is asked for while some are being taken away goes together. In the end nobody can
+ * reach or use their addresses; their links are doomed, and deleted later (`doomed.ts`).
  *
- * The kernel takes 20 to 40 ms to delete a link, under the one lock of network configuration, and hardly more to delete two
- * hundred. So what is asked for while a deletion is under way is put into one group and deleted by one request.
+ * That a process which lives on in the pod can do no harm with its link rests on the route: without it, or with one to
+ * another pod, every source is a wrong one to the strict `rp_filter` of the host's end.
  *
  * @module
  */
 import { type Ipv4 } from "../../proto/addr.ts";
-import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { GROUP, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
 import { type Answer, answerFault, type Client, REQUESTS_MAX } from "./client.ts";
 import { hostPrefix } from "./codec/ip.ts";
-import { decodeLink, deleteLinkGroup, getLink, type Link, RTM_LINK, setLink } from "./codec/link.ts";
+import { decodeLink, getLink, type Link, RTM_LINK, setLink } from "./codec/link.ts";
+import { deleteNeighbour } from "./codec/neighbour.ts";
 import { deleteElements, nftBatch } from "./codec/nft-element.ts";
 import { type Request } from "./codec/request.ts";
 import { deleteRoute } from "./codec/route.ts";
 import { forgetConnections } from "./connections.ts";
+import { type Doomed } from "./doomed.ts";
 import { POD_MAP } from "./encode-step.ts";
 
 export type Leaving = { readonly hostName: string; readonly address: Ipv4 };
 
 export type Removal = {
-  /** Resolves when the link, its route and all that was said of the address are gone, whoever removed them. */
+  /** Resolves when the link is doomed, and its route and all that was said of the address are gone, whoever removed them. */
   remove(pod: Leaving): Promise<Result<void>>;
-  /** How many deletions of links the kernel was asked for. */
-  deletions(): number;
 };
 
-/** One request each for the route and for the group, in one send. */
-const PODS_MAX = REQUESTS_MAX / 2;
+/** Three requests each in one send: the route, the neighbour, the group. */
+const PODS_MAX = Math.floor(REQUESTS_MAX / 3);
 
 /** More than any node has pods: whoever asks for more asks for the same ones again and again. */
 const WAITING_MAX = 4096;
 
-export function openRemoval(client: Client): Removal {
+export function openRemoval(client: Client, doomed: Pick<Doomed, "add">): Removal {
   type Waiter = { readonly pod: Leaving; readonly settle: (result: Result<void>) => void };
   let waiting: Waiter[] = [];
   let running: Promise<void> | undefined;
-  let deletions = 0;
 
   /** Everything that waits, a bulk at a time, until nothing does. */
   async function run(): Promise<void> {
@@ -55,35 +54,29 @@ export function openRemoval(client: Client): Removal {
 
   /** Goes on past failures; the first of them is the result. */
   async function removeAll(pods: readonly Leaving[]): Promise<Result<void>> {
-    const faults: Fault[] = [];
-    const note = (result: Result<unknown>): void => {
-      if (!result.ok) faults.push(result.fault);
-    };
-    note(await unmap(client, pods));
-    const links = await ourLinks(client, pods);
-    if (links.ok) note(await deleteLinks(links.value));
-    else faults.push(links.fault);
-    note(
-      await forgetConnections(
-        client,
-        pods.map(({ address }) => address),
-      ),
-    );
-    const [fault] = faults;
-    return fault === undefined ? ok(undefined) : failed(fault);
+    const addresses = pods.map(({ address }) => address);
+    // The thread works in the order of the calls: connections last, when no packet can make a new one.
+    const [unmapped, links] = await Promise.all([unmap(client, pods), ourLinks(client, pods)]);
+    const [cut, forgotten] = await Promise.all([
+      links.ok ? cutOff(links.value) : links,
+      forgetConnections(client, addresses),
+    ]);
+    return [unmapped, cut, forgotten].find(({ ok }) => !ok) ?? ok(undefined);
   }
 
   /** The routes first: what is sent to the pod from now on is told that it is unreachable. */
-  async function deleteLinks(links: readonly OurLink[]): Promise<Result<void>> {
+  async function cutOff(links: readonly OurLink[]): Promise<Result<void>> {
     if (links.length === 0) return ok(undefined);
-    deletions += 1;
-    const routes = links.map(({ index, address }) =>
-      deleteRoute({ table: TABLE.pods, protocol: PROTOCOL, oif: index, dst: hostPrefix(address) }),
-    );
-    const doom = links.map(({ index }) => setLink({ index, group: GROUP.doomed }));
-    const moved = await askAll(client, "delete a pod's route", [...routes, ...doom]);
-    const gone = await askAll(client, "ip link delete group doomed", [deleteLinkGroup(GROUP.doomed)]);
-    return moved.ok ? gone : moved;
+    const cut = await askAll(client, "delete a pod's route", [
+      ...links.map(({ index, address }) =>
+        deleteRoute({ table: TABLE.pods, protocol: PROTOCOL, oif: index, dst: hostPrefix(address) }),
+      ),
+      ...links.map(({ index, address }) => deleteNeighbour({ index, dst: address })),
+      // By name: the index may be another link's by now.
+      ...links.map(({ name }) => setLink({ name, group: GROUP.doomed })),
+    ]);
+    doomed.add(links.length);
+    return cut;
   }
 
   return {
@@ -97,11 +90,10 @@ export function openRemoval(client: Client): Removal {
         running ??= run();
       });
     },
-    deletions: () => deletions,
   };
 }
 
-type OurLink = { readonly index: number; readonly address: Ipv4 };
+type OurLink = { readonly index: number; readonly name: string; readonly address: Ipv4 };
 
 /** Those of the pods' links that are there, and are ours. */
 async function ourLinks(client: Client, pods: readonly Leaving[]): Promise<Result<readonly OurLink[]>> {
@@ -113,14 +105,14 @@ async function ourLinks(client: Client, pods: readonly Leaving[]): Promise<Resul
     const pod = pods[index];
     const link = linkOf(answer);
     if (link !== undefined && pod !== undefined && isPodLink(link))
-      found.push({ index: link.index, address: pod.address });
+      found.push({ index: link.index, name: pod.hostName, address: pod.address });
     else if (link === undefined && answer.kind === "refused" && !GONE.has(answer.errno))
       return failed(answerFault(`ip link show ${pod?.hostName ?? ""}`, answer));
   }
   return ok(found);
 }
 
-/** Ours, also where a deletion was begun and not ended. */
+/** Ours, also where its pod is gone already. */
 export function isPodLink(link: Link): boolean {
   return link.group === GROUP.pods || link.group === GROUP.doomed;
 }
