@@ -9,12 +9,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeSpooled } from "../proto/spool.ts";
+import { nodeUtf8, runPlugin } from "./node-host.ts";
 
 const CONFIG = '{"cniVersion":"0.4.0","name":"terway","type":"terway"}';
 const ENV = { CNI_COMMAND: "ADD", CNI_CONTAINERID: "c1", CNI_NETNS: "/run/netns/pod", CNI_IFNAME: "eth0" };
@@ -185,6 +187,37 @@ describe("main.ts", () => {
         exit: 1,
         error: { code: 6, msg: `network configuration is not JSON: ${said}` },
       });
+    }
+  });
+
+  it("does not wait for an agent that accepts and is silent: STATUS a second, DEL eight", async () => {
+    const path = join(directory, "silent.sock");
+    const silent = createServer().listen(path);
+    await once(silent, "listening");
+    const spool = join(directory, "silent");
+    const config = { cniVersion: "1.1.0", name: "net", agent_socket: path, spool_dir: spool };
+    const timed = async (command: string) => {
+      const startMs = performance.now();
+      const done = await runPlugin({
+        env: { ...ENV, CNI_COMMAND: command },
+        readStdin: () => ({ kind: "read", bytes: nodeUtf8.encode(JSON.stringify(config)) }),
+        isOwnNetns: () => false,
+        utf8: nodeUtf8,
+      });
+      return { done, tookMs: performance.now() - startMs };
+    };
+    try {
+      const [status, del] = await Promise.all([timed("STATUS"), timed("DEL")]);
+      expect(JSON.parse(status.done.stdout)).toMatchObject({
+        code: 50,
+        msg: "a new pod could not be served: STATUS by the agent took longer than 800 ms",
+      });
+      expect(status.tookMs).toBeLessThan(1_000);
+      expect(del.done).toMatchObject({ exit: 0, stdout: "" });
+      expect(del.tookMs).toBeLessThan(8_000);
+      expect(readdirSync(spool)).toEqual(["net@c1@eth0.del"]);
+    } finally {
+      silent.close();
     }
   });
 });

@@ -6,6 +6,7 @@
 import { expect } from "vitest";
 import { nodeUtf8 } from "./node-host.ts";
 import { begin, type Begin } from "./core/command.ts";
+import { oneLine } from "./core/words.ts";
 import { type Input } from "./core/input.ts";
 
 /** The environment of an ADD. */
@@ -39,7 +40,7 @@ export function errorIn(start: Begin): Record<string, unknown> {
   if (start.kind !== "done") throw new Error("the agent was called");
   const error: Record<string, unknown> = JSON.parse(start.stdout);
   expect(Object.keys(error)).toEqual(["cniVersion", "code", "msg", "details"]);
-  const said = `${String(error["msg"])}; ${String(error["details"])}\n`;
+  const said = `${oneLine(`${String(error["msg"])}; ${String(error["details"])}`)}\n`;
   expect({ exit: start.exit, stderr: start.stderr.replace(/^terway: (?:[A-Z]+: )?/, "") }).toEqual({
     exit: 1,
     stderr: said,

@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ADD_ENV, CONFIG, errorIn, isCall, run } from "../test-run.ts";
 
@@ -100,5 +101,59 @@ describe("begin() with values of a megabyte", () => {
   it("passes them on where they are in order", () => {
     expect(isCall(run({ ...ADD_ENV, CNI_ARGS: `IgnoreUnknown=1;X=${"x".repeat(1_000_000)}` }))).toBe(true);
     expect(isCall(run({ ...ADD_ENV, CNI_CONTAINERID: "c".repeat(100_000) }))).toBe(true);
+  });
+});
+
+describe("begin() with anything", () => {
+  it("asks for a call or ends with one error object and one line, and never throws", () => {
+    const word = fc.oneof(
+      fc.constantFrom("", "ADD", "DEL", "CHECK", "GC", "STATUS", "c1", "eth0", "/n", "IgnoreUnknown=1", "1"),
+      fc.string({ unit: "binary", maxLength: 20 }),
+    );
+    const env = fc.record(
+      {
+        CNI_COMMAND: fc.constantFrom("ADD", "DEL", "CHECK", "GC", "STATUS"),
+        CNI_CONTAINERID: word,
+        CNI_NETNS: word,
+        CNI_IFNAME: word,
+        CNI_ARGS: word,
+        CNI_NETNS_OVERRIDE: word,
+        TERWAY_AGENT_SOCKET: word,
+        TERWAY_SPOOL_DIR: word,
+        TRACEPARENT: word,
+      },
+      { requiredKeys: ["CNI_COMMAND"] },
+    );
+    const config = fc.record(
+      {
+        cniVersion: fc.oneof(fc.constantFrom("", "0.2.0", "0.4.0", "1.1.0"), fc.jsonValue()),
+        name: fc.oneof(fc.constant("net"), fc.jsonValue()),
+        prevResult: fc.oneof(
+          fc.record({ interfaces: fc.constant([{ name: "eth0", sandbox: "/n" }]) }),
+          fc.jsonValue(),
+        ),
+        agent_socket: fc.oneof(fc.constant("/s"), fc.jsonValue()),
+        spool_dir: fc.oneof(fc.constant("/d"), fc.jsonValue()),
+        "cni.dev/valid-attachments": fc.oneof(
+          fc.constant([{ containerID: "c", ifname: "e" }]),
+          fc.jsonValue(),
+        ),
+      },
+      { requiredKeys: [] },
+    );
+    const bytes = fc.oneof(
+      config.map((value) => new TextEncoder().encode(JSON.stringify(value))),
+      fc.uint8Array(),
+    );
+    let calls = 0;
+    fc.assert(
+      fc.property(env, bytes, (variables, stdin) => {
+        const start = run(variables, { readStdin: () => ({ kind: "read", bytes: stdin }) });
+        if (start.kind === "done") expect(errorIn(start)).toMatchObject({ code: expect.any(Number) });
+        else calls += 1;
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(calls).toBeGreaterThan(0);
   });
 });

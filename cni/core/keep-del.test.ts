@@ -54,6 +54,15 @@ describe("keepDel()", () => {
     expect(del({ CNI_NETNS: "" })).toMatchObject({ kind: "spool", name: "net@c1@eth0.del", text });
   });
 
+  it("leaves out a CNI_NETNS that no file of the spool has room for", () => {
+    const short = del({ CNI_NETNS: `/${"n".repeat(2_000)}` });
+    expect(short).toMatchObject({ text: expect.stringContaining("nnn") });
+    expect(del({ CNI_NETNS: `/${"\u65e5".repeat(2_800)}` })).toMatchObject({
+      kind: "spool",
+      text: '{"format":1,"network":"net","containerId":"c1","ifName":"eth0","netns":""}\n',
+    });
+  });
+
   it("fails with code 11 where no file can have the name", () => {
     expect(errorIn(del({ CNI_CONTAINERID: "c".repeat(240) }))).toEqual({
       cniVersion: "0.4.0",

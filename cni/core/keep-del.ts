@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { encodeSpooled, SPOOL_FILES_MAX, spoolName } from "../../proto/spool.ts";
+import { encodeSpooled, SPOOL_BYTES_MAX, SPOOL_FILES_MAX, spoolName } from "../../proto/spool.ts";
 import { errorOf, fail, remark, succeed, type Done, type End, type SpoolFailure } from "./done.ts";
 import { type Request } from "./request.ts";
 
@@ -23,11 +23,13 @@ export function keepDel(request: Request, because: string): End {
   const name = spoolName(attachment);
   if (name === undefined)
     return refuse("the network's name or the container's id is too long for a file's name");
+  const text = encodeSpooled({ attachment, netns: pod.netns });
   return {
     kind: "spool",
     directory,
     name,
-    text: encodeSpooled({ attachment, netns: pod.netns }),
+    // UTF-8 has at most three bytes for a unit of UTF-16. What is longer is no path; the agent has that of ADD.
+    text: 3 * text.length <= SPOOL_BYTES_MAX ? text : encodeSpooled({ attachment, netns: "" }),
     filesMax: SPOOL_FILES_MAX,
     kept: () => {
       const note = `kept for the agent in ${directory}/${name}, to be carried out when it runs again: ${because}`;
