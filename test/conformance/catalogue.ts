@@ -40,11 +40,12 @@ export const SECTIONS: Readonly<Record<string, string>> = {
   L: "List",
 };
 
-/**
- * E14 and E15 look at all runs, so they come last.
- */
+function looksBack({ id }: Line): boolean {
+  return id === "E14" || id === "E15";
+}
+
+/** E14 and E15 look at all runs, so they come last. */
 export function inOrderOfRunning(lines: readonly Line[]): readonly Line[] {
-  const looksBack = ({ id }: Line): boolean => id === "E14" || id === "E15";
   return [...lines.filter((line) => !looksBack(line)), ...lines.filter(looksBack)];
 }
 
@@ -52,6 +53,9 @@ export function inOrderOfRunning(lines: readonly Line[]): readonly Line[] {
 export function chooseLines(names: string): readonly Line[] {
   const wanted = names.split(",").map((name) => name.trim().toUpperCase());
   const unknown = wanted.filter((name) => !(name in SECTIONS) && !ALL_LINES.some(({ id }) => id === name));
-  if (unknown.length > 0) throw new Error(`there is no line ${unknown.join(", ")}; they are ${ALL_LINES.map(({ id }) => id).join(" ")}`);
+  if (unknown.length > 0)
+    throw new Error(
+      `there is no line ${unknown.join(", ")}; they are ${ALL_LINES.map(({ id }) => id).join(" ")}`,
+    );
   return ALL_LINES.filter(({ id }) => wanted.includes(id) || wanted.includes(id.charAt(0)));
 }

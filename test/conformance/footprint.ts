@@ -27,7 +27,9 @@ export async function footprintOf(namespace: string): Promise<Footprint> {
   return [
     ...(links ?? []).map((link) => line("link", linkWords(link))),
     ...(addresses ?? []).flatMap((link) =>
-      objectsOf(link["addr_info"]).map((address) => line("address", { dev: link["ifname"], ...addressWords(address) })),
+      objectsOf(link["addr_info"]).map((address) =>
+        line("address", { dev: link["ifname"], ...addressWords(address) }),
+      ),
     ),
     ...(routes ?? []).map((route) => line("route", pick(route, ROUTE_WORDS))),
     ...(rules ?? []).map((rule) => line("rule", rule)),

@@ -21,8 +21,8 @@ export const NO_DELEGATE = 'the configuration delegates to no other plugin ("ipa
 
 /** Holds the switch on while `work` runs. */
 export async function whileOn(one: Switch, work: () => Promise<void>): Promise<void> {
-  await one.on();
   try {
+    await one.on();
     await work();
   } finally {
     await one.off();
@@ -31,7 +31,8 @@ export async function whileOn(one: Switch, work: () => Promise<void>): Promise<v
 
 const A7: Line = {
   id: "A7",
-  wants: "a delegated plugin fails: it gets a DEL with the same environment and configuration before the error is returned",
+  wants:
+    "a delegated plugin fails: it gets a DEL with the same environment and configuration before the error is returned",
   async run(trial, bench) {
     await using delegate = await openDelegate(bench);
     if (delegate === undefined) return trial.skip("", NO_DELEGATE);
@@ -88,7 +89,9 @@ const A8: Line = {
       await writeFile(file, "");
       await failsClean(trial, bench, "a CNI_NETNS that is a file", { env: { CNI_NETNS: file } });
       await failsClean(trial, bench, "a CNI_NETNS that is a directory", { env: { CNI_NETNS: directory } });
-      await failsClean(trial, bench, "a CNI_NETNS that is not there", { env: { CNI_NETNS: join(directory, "none") } });
+      await failsClean(trial, bench, "a CNI_NETNS that is not there", {
+        env: { CNI_NETNS: join(directory, "none") },
+      });
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
@@ -154,7 +157,8 @@ const A10: Line = {
     trial.same("no address was given twice", addresses.length, new Set(addresses).size);
     for (const [index, pod] of pods.entries()) {
       const reading = readings[index];
-      if (runs[index]?.end === 0 && reading !== undefined) await podIsAsSaid(trial, pod, reading, `pod ${index + 1}`);
+      if (runs[index]?.end === 0 && reading !== undefined)
+        await podIsAsSaid(trial, pod, reading, `pod ${index + 1}`);
     }
     const gone = await Promise.all(pods.map(async (pod) => bench.call("DEL", pod)));
     for (const [index, run] of gone.entries()) trial.succeeds(`DEL ${index + 1} of ${AT_ONCE} at once`, run);

@@ -71,7 +71,8 @@ export function sameDestination(shown: string, dst: string): boolean {
 
 const A1: Line = {
   id: "A1",
-  wants: "the result is in the configuration's cniVersion and its schema, for every announced version, and it is true",
+  wants:
+    "the result is in the configuration's cniVersion and its schema, for every announced version, and it is true",
   async run(trial, bench) {
     for (const version of bench.versions) await inVersion(trial, bench, version);
     const { pod, result } = await bench.add();
@@ -141,15 +142,24 @@ const A4: Line = {
     const has = (what: string, holds: boolean): void => {
       trial.check(`${what} is in the result`, holds, { wanted: "it is there", seen: describeRun(run), run });
     };
-    has("its interface", interfaces.some(({ name }) => name === "before0"));
+    has(
+      "its interface",
+      interfaces.some(({ name }) => name === "before0"),
+    );
     const address = ips.find((one) => one.address === "198.51.100.7/24");
     has("its address", address !== undefined);
     if (address?.index !== undefined) {
       trial.same("its address is on its interface", "before0", interfaces[address.index]?.name, run);
     }
-    has("its route", routes.some(({ dst }) => dst === "203.0.113.0/24"));
+    has(
+      "its route",
+      routes.some(({ dst }) => dst === "203.0.113.0/24"),
+    );
     trial.same("its dns", ["192.0.2.53"], objectOf(result["dns"])["nameservers"], run);
-    has("the plugin's own interface", interfaces.some(({ name }) => name === IFNAME));
+    has(
+      "the plugin's own interface",
+      interfaces.some(({ name }) => name === IFNAME),
+    );
     return undefined;
   },
 };
@@ -157,12 +167,15 @@ const A4: Line = {
 /** The links that came to the node with an ADD. */
 async function newLinks(bench: Bench, before: readonly string[]): Promise<string[]> {
   const came = differences(before, await bench.footprint());
-  return came.flatMap((text) => (text.startsWith("+ link ") ? [textOf(objectOf(parseJson(text.slice(7)))["ifname"])] : []));
+  return came.flatMap((text) =>
+    text.startsWith("+ link ") ? [textOf(objectOf(parseJson(text.slice(7)))["ifname"])] : [],
+  );
 }
 
 const A5: Line = {
   id: "A5",
-  wants: "interfaces[] lists the pod's side with sandbox = CNI_NETNS and the host's side without sandbox; all exist",
+  wants:
+    "interfaces[] lists the pod's side with sandbox = CNI_NETNS and the host's side without sandbox; all exist",
   async run(trial, bench) {
     if (!hasInterfaces(bench.version)) return trial.skip("", `${bench.version} has no interfaces`);
     const before = await bench.footprint();
@@ -170,7 +183,12 @@ const A5: Line = {
     const { interfaces } = readResult(result);
     const inside = interfaces.filter(({ sandbox }) => sandbox !== "");
     const wanted = [{ name: IFNAME, sandbox: pod.netns }];
-    trial.same("in the pod", wanted, inside.map(({ name, sandbox }) => ({ name, sandbox })), run);
+    trial.same(
+      "in the pod",
+      wanted,
+      inside.map(({ name, sandbox }) => ({ name, sandbox })),
+      run,
+    );
     const outside = interfaces.filter(({ sandbox }) => sandbox === "").map(({ name }) => name);
     for (const name of outside) {
       const seen = (await hasLink(bench.driver.node, name)) ? "it is there" : "there is no such link";
@@ -194,11 +212,15 @@ const A6: Line = {
       for (const ip of objectsOf(added.result["ips"])) {
         const index = ip["interface"];
         const on = typeof index === "number" ? interfaces[index] : undefined;
-        trial.check(`${version}: the index of an address`, on?.sandbox === added.pod.netns && on.name === IFNAME, {
-          wanted: `the index of ${IFNAME}`,
-          seen: `${JSON.stringify(index) ?? "none"} for ${withoutLength(textOf(ip["address"]))}`,
-          run: added.run,
-        });
+        trial.check(
+          `${version}: the index of an address`,
+          on?.sandbox === added.pod.netns && on.name === IFNAME,
+          {
+            wanted: `the index of ${IFNAME}`,
+            seen: `${JSON.stringify(index) ?? "none"} for ${withoutLength(textOf(ip["address"]))}`,
+            run: added.run,
+          },
+        );
       }
       await bench.call("DEL", added.pod, { version });
     }

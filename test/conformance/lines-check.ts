@@ -14,11 +14,7 @@ import { type Line, notOurs, type Trial } from "./trial.ts";
 import { hasVerb } from "./version.ts";
 
 /** Runs `work` where the plugin announces a version with CHECK. */
-function checkLine(
-  id: string,
-  wants: string,
-  work: (trial: Trial, bench: Bench) => Promise<void>,
-): Line {
+function checkLine(id: string, wants: string, work: (trial: Trial, bench: Bench) => Promise<void>): Line {
   return {
     id,
     wants,
@@ -36,11 +32,17 @@ const C1 = checkLine(
     const added = await bench.add();
     const other = await bench.newPod();
     trial.fails("CHECK without prevResult", await bench.call("CHECK", added.pod));
-    trial.fails("CHECK with prevResult null", await bench.call("CHECK", added.pod, { config: { prevResult: null } }));
+    trial.fails(
+      "CHECK with prevResult null",
+      await bench.call("CHECK", added.pod, { config: { prevResult: null } }),
+    );
     const inOther = { CNI_NETNS: other.netns };
     trial.fails("CHECK with a sandbox that is not CNI_NETNS", await bench.check(added, { env: inOther }));
     const named = { CNI_IFNAME: "eth9" };
-    trial.fails("CHECK with an interface that prevResult does not have", await bench.check(added, { env: named }));
+    trial.fails(
+      "CHECK with an interface that prevResult does not have",
+      await bench.check(added, { env: named }),
+    );
     const stranger = await bench.check({ ...added, pod: other });
     trial.fails("CHECK of another container with this prevResult", stranger);
     trial.succeeds("CHECK with the result of ADD", await bench.check(added));
@@ -110,7 +112,11 @@ async function spoilt(trial: Trial, bench: Bench, { what, spoil }: Spoil): Promi
 }
 
 /** The lines of a kind that an ADD brought to the node. */
-function came(before: Footprint, after: Footprint, kind: string): readonly Readonly<Record<string, unknown>>[] {
+function came(
+  before: Footprint,
+  after: Footprint,
+  kind: string,
+): readonly Readonly<Record<string, unknown>>[] {
   const prefix = `+ ${kind} `;
   return differences(before, after).flatMap((text) =>
     text.startsWith(prefix) ? [objectOf(parseJson(text.slice(prefix.length)))] : [],
@@ -139,7 +145,16 @@ async function spoiltNode(trial: Trial, bench: Bench): Promise<void> {
     ip(node, "link", "set", textOf(link["ifname"]), "down"),
   );
   await onNode("the route on the node is missing", "route", (route) =>
-    ip(node, "route", "del", textOf(route["dst"]), "dev", textOf(route["dev"]), "table", textOf(route["table"]) || "main"),
+    ip(
+      node,
+      "route",
+      "del",
+      textOf(route["dst"]),
+      "dev",
+      textOf(route["dev"]),
+      "table",
+      textOf(route["table"]) || "main",
+    ),
   );
 }
 
@@ -195,32 +210,45 @@ const C4 = checkLine("C4", "CHECK may come right after ADD", async (trial, bench
   }
 });
 
-const C5 = checkLine("C5", "the agent cannot be reached: code 11, not a broken container", async (trial, bench) => {
-  const { agentDown } = bench.driver;
-  if (agentDown === undefined) return trial.skip("", "no driver that can bring it about");
-  const added = await bench.add();
-  await whileOn(agentDown, async () => {
-    trial.fails("CHECK with the agent away", await bench.check(added), { codes: [11] });
-  });
-  trial.succeeds("CHECK with the agent back", await bench.check(added));
-  return undefined;
-});
+const C5 = checkLine(
+  "C5",
+  "the agent cannot be reached: code 11, not a broken container",
+  async (trial, bench) => {
+    const { agentDown } = bench.driver;
+    if (agentDown === undefined) return trial.skip("", "no driver that can bring it about");
+    const added = await bench.add();
+    await whileOn(agentDown, async () => {
+      trial.fails("CHECK with the agent away", await bench.check(added), { codes: [11] });
+    });
+    trial.succeeds("CHECK with the agent back", await bench.check(added));
+    return undefined;
+  },
+);
 
-const C6 = checkLine("C6", "CHECK goes on to delegated plugins; their error is returned", async (trial, bench) => {
-  await using delegate = await openDelegate(bench);
-  if (delegate === undefined) return trial.skip("", NO_DELEGATE);
-  const added = await bench.add(undefined, delegate.options());
-  await delegate.calls();
-  const options = delegate.options({ prevResult: added.result });
-  const run = await bench.call("CHECK", added.pod, options);
-  trial.succeeds("CHECK", run);
-  trial.same("what the delegate was called for", ["CHECK"], (await delegate.calls()).map(({ verb }) => verb), run);
-  await delegate.failOn("CHECK");
-  const failing = await bench.call("CHECK", added.pod, options);
-  trial.fails("CHECK with a delegate that fails", failing, { mentions: [DELEGATE_FAILURE] });
-  await bench.call("DEL", added.pod, options);
-  return undefined;
-});
+const C6 = checkLine(
+  "C6",
+  "CHECK goes on to delegated plugins; their error is returned",
+  async (trial, bench) => {
+    await using delegate = await openDelegate(bench);
+    if (delegate === undefined) return trial.skip("", NO_DELEGATE);
+    const added = await bench.add(undefined, delegate.options());
+    await delegate.calls();
+    const options = delegate.options({ prevResult: added.result });
+    const run = await bench.call("CHECK", added.pod, options);
+    trial.succeeds("CHECK", run);
+    trial.same(
+      "what the delegate was called for",
+      ["CHECK"],
+      (await delegate.calls()).map(({ verb }) => verb),
+      run,
+    );
+    await delegate.failOn("CHECK");
+    const failing = await bench.call("CHECK", added.pod, options);
+    trial.fails("CHECK with a delegate that fails", failing, { mentions: [DELEGATE_FAILURE] });
+    await bench.call("DEL", added.pod, options);
+    return undefined;
+  },
+);
 
 const C7 = checkLine("C7", "no stdout on success", async (trial, bench) => {
   const run = await bench.check(await bench.add());

@@ -53,13 +53,13 @@ async function afterwards(
 }
 
 async function spoiltOnes(trial: Trial, bench: Bench): Promise<void> {
-  const unchanged = async (options: CallOptions): Promise<CallOptions> => Promise.resolve(options);
   const results: readonly Unknown[] = [
     ["prevResult missing", {}],
     ["prevResult null", { config: { prevResult: null } }],
     ["prevResult without interfaces", { config: { prevResult: { cniVersion: bench.version } } }],
   ];
-  for (const [what, options] of results) await afterwards(trial, bench, what, () => unchanged(options));
+  for (const [what, options] of results)
+    await afterwards(trial, bench, what, async () => Promise.resolve(options));
   await afterwards(trial, bench, "its namespace gone", async ({ pod, result }) => {
     await bench.removeNetns(pod);
     return { config: { prevResult: result } };
@@ -113,7 +113,8 @@ async function withoutAgent(trial: Trial, bench: Bench): Promise<void> {
 
 const D1: Line = {
   id: "D1",
-  wants: "success for what is unknown or half gone: container, namespace, interface, prevResult, memory; again and again",
+  wants:
+    "success for what is unknown or half gone: container, namespace, interface, prevResult, memory; again and again",
   async run(trial, bench) {
     await unknownOnes(trial, bench);
     await spoiltOnes(trial, bench);
@@ -124,7 +125,8 @@ const D1: Line = {
 
 const D2: Line = {
   id: "D2",
-  wants: "the key is (network, container, interface): no other DEL touches a pod, even if it names the pod's address",
+  wants:
+    "the key is (network, container, interface): no other DEL touches a pod, even if it names the pod's address",
   async run(trial, bench) {
     const added = await bench.add();
     const stranger = await bench.newPod();
@@ -134,7 +136,11 @@ const D2: Line = {
       ["another container", stranger, { config }],
       ["another container, CNI_NETNS empty", stranger, { config, env: { CNI_NETNS: "" } }],
       ["another interface", added.pod, { config, env: { CNI_IFNAME: "eth9", CNI_NETNS: "" } }],
-      ["another network", added.pod, { config: { ...config, name: "conformance-other" }, env: { CNI_NETNS: "" } }],
+      [
+        "another network",
+        added.pod,
+        { config: { ...config, name: "conformance-other" }, env: { CNI_NETNS: "" } },
+      ],
     ];
     for (const [what, pod, options] of foreign) {
       const run = await bench.call("DEL", pod, options);
@@ -210,7 +216,10 @@ const D5: Line = {
     const { interfaces, ips } = added.result;
     const prevResult = {
       ...added.result,
-      interfaces: [...list(interfaces), { name: "after0", mac: "02:00:00:00:00:08", sandbox: added.pod.netns }],
+      interfaces: [
+        ...list(interfaces),
+        { name: "after0", mac: "02:00:00:00:00:08", sandbox: added.pod.netns },
+      ],
       ips: [
         ...list(ips),
         {
@@ -238,7 +247,8 @@ const D6: Line = {
     const added = await bench.add();
     for (const time of ["first", "second"]) {
       const run = await bench.del(added);
-      trial.same(`stdout of the ${time} DEL`, "", run.stdout, run);
+      // A DEL that fails is D1's business.
+      if (run.end === 0) trial.same(`stdout of the ${time} DEL`, "", run.stdout, run);
     }
   },
 };
@@ -259,7 +269,8 @@ const D7: Line = {
     const added = await bench.add();
     inTime(trial, "DEL", await bench.del(added));
     const { agentFrozen } = bench.driver;
-    if (agentFrozen === undefined) return trial.skip("DEL with a frozen agent", "no driver that can bring it about");
+    if (agentFrozen === undefined)
+      return trial.skip("DEL with a frozen agent", "no driver that can bring it about");
     const before = await bench.footprint();
     const other = await bench.add();
     await whileOn(agentFrozen, async () => {

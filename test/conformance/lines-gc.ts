@@ -86,35 +86,47 @@ async function onlyLiving(trial: Trial, bench: Bench, what: string, stale: Stale
   if (!stale.isVisible) trial.skip(`${what}: the stale one`, "no trace of it can be seen from outside");
 }
 
-const G1 = gcLine("G1", `attachments that ${KEY} lists stay, others go; ${OLDER_KEY} means the same`, async (trial, bench) => {
-  for (const keys of [[KEY], [OLDER_KEY], [KEY, OLDER_KEY]]) {
-    const stale = await liveAndStale(bench);
-    const list = [attachmentOf(stale.live.pod)];
-    const run = await gc(bench, Object.fromEntries(keys.map((key) => [key, list])));
-    await onlyLiving(trial, bench, `GC with ${keys.join(" and ")}`, stale, run);
-    await bench.del(stale.live);
-  }
-});
+const G1 = gcLine(
+  "G1",
+  `attachments that ${KEY} lists stay, others go; ${OLDER_KEY} means the same`,
+  async (trial, bench) => {
+    for (const keys of [[KEY], [OLDER_KEY], [KEY, OLDER_KEY]]) {
+      const stale = await liveAndStale(bench);
+      const list = [attachmentOf(stale.live.pod)];
+      const run = await gc(bench, Object.fromEntries(keys.map((key) => [key, list])));
+      await onlyLiving(trial, bench, `GC with ${keys.join(" and ")}`, stale, run);
+      await bench.del(stale.live);
+    }
+  },
+);
 
-const G2 = gcLine("G2", "[] frees all that is stale; absent and null are no list, and free nothing that lives", async (trial, bench) => {
-  const empty = await liveAndStale(bench);
-  await onlyLiving(trial, bench, "GC with []", empty, await gc(bench, { [KEY]: [] }));
-  const before = await lookAt(bench, empty.live.pod);
-  for (const [what, config] of [
-    ["no list", {}],
-    ["null", { [KEY]: null }],
-  ] as const) {
-    const run = await gc(bench, config);
-    trial.succeeds(`GC with ${what}`, run);
-    trial.unchanged(`GC with ${what}: what lives`, differences(before, await lookAt(bench, empty.live.pod)), run);
-  }
-  for (const wrong of ["all", [{ containerID: 7 }], [7]]) {
-    const run = await gc(bench, { [KEY]: wrong });
-    const what = `GC with ${JSON.stringify(wrong)}`;
-    trial.fails(`${what}, which is no list of attachments`, run);
-    trial.unchanged(`${what}: what lives`, differences(before, await lookAt(bench, empty.live.pod)), run);
-  }
-});
+const G2 = gcLine(
+  "G2",
+  "[] frees all that is stale; absent and null are no list, and free nothing that lives",
+  async (trial, bench) => {
+    const empty = await liveAndStale(bench);
+    await onlyLiving(trial, bench, "GC with []", empty, await gc(bench, { [KEY]: [] }));
+    const before = await lookAt(bench, empty.live.pod);
+    for (const [what, config] of [
+      ["no list", {}],
+      ["null", { [KEY]: null }],
+    ] as const) {
+      const run = await gc(bench, config);
+      trial.succeeds(`GC with ${what}`, run);
+      trial.unchanged(
+        `GC with ${what}: what lives`,
+        differences(before, await lookAt(bench, empty.live.pod)),
+        run,
+      );
+    }
+    for (const wrong of ["all", [{ containerID: 7 }], [7]]) {
+      const run = await gc(bench, { [KEY]: wrong });
+      const what = `GC with ${JSON.stringify(wrong)}`;
+      trial.fails(`${what}, which is no list of attachments`, run);
+      trial.unchanged(`${what}: what lives`, differences(before, await lookAt(bench, empty.live.pod)), run);
+    }
+  },
+);
 
 const OTHER_NETWORK = { name: "conformance-other" };
 
@@ -132,21 +144,30 @@ const G3 = gcLine("G3", "only attachments of this network are freed", async (tri
   trial.unchanged("the node after it", await bench.settled(before), theirs);
 });
 
-const G4 = gcLine("G4", "one failure does not keep GC from the rest; the errors are returned together", async (trial, bench) => {
-  await using delegate = await openDelegate(bench);
-  if (delegate === undefined) return trial.skip("", NO_DELEGATE);
-  await delegate.failOn("GC");
-  const run = await bench.call("GC", undefined, delegate.options({ [KEY]: [] }));
-  trial.fails("GC with a delegate that fails", run, { mentions: [DELEGATE_FAILURE] });
-  return undefined;
-});
+const G4 = gcLine(
+  "G4",
+  "one failure does not keep GC from the rest; the errors are returned together",
+  async (trial, bench) => {
+    await using delegate = await openDelegate(bench);
+    if (delegate === undefined) return trial.skip("", NO_DELEGATE);
+    await delegate.failOn("GC");
+    const run = await bench.call("GC", undefined, delegate.options({ [KEY]: [] }));
+    trial.fails("GC with a delegate that fails", run, { mentions: [DELEGATE_FAILURE] });
+    return undefined;
+  },
+);
 
 const G5 = gcLine("G5", "GC goes on to delegated plugins", async (trial, bench) => {
   await using delegate = await openDelegate(bench);
   if (delegate === undefined) return trial.skip("", NO_DELEGATE);
   const run = await bench.call("GC", undefined, delegate.options({ [KEY]: [] }));
   trial.succeeds("GC", run);
-  trial.same("what the delegate was called for", ["GC"], (await delegate.calls()).map(({ verb }) => verb), run);
+  trial.same(
+    "what the delegate was called for",
+    ["GC"],
+    (await delegate.calls()).map(({ verb }) => verb),
+    run,
+  );
   return undefined;
 });
 
@@ -155,32 +176,45 @@ const G6 = gcLine("G6", "no stdout on success", async (trial, bench) => {
   if (trial.succeeds("GC", run)) trial.same("stdout", "", run.stdout, run);
 });
 
-const G7 = gcLine("G7", "no address is freed that a living namespace still uses, whatever the list says", async (trial, bench) => {
-  const live = await bench.add();
-  const before = await lookAt(bench, live.pod);
-  const unlisted = [{ containerID: "conformance-nobody", ifname: IFNAME }];
-  for (const list of [[], unlisted]) {
-    const run = await gc(bench, { [KEY]: list });
-    trial.succeeds(`GC with ${JSON.stringify(list)}`, run);
-    trial.unchanged("the pod that lives", differences(before, await lookAt(bench, live.pod)), run);
-  }
-  const held = readResult(live.result).ips.map(({ address }) => address);
-  for (let time = 1; time <= 5; time += 1) {
-    const { ips } = readResult((await bench.add()).result);
-    const again = ips.filter(({ address }) => held.includes(address)).map(({ address }) => address);
-    trial.same(`ADD ${time} of 5 is not given the address of the pod that lives`, [], again);
-  }
-});
+const G7 = gcLine(
+  "G7",
+  "no address is freed that a living namespace still uses, whatever the list says",
+  async (trial, bench) => {
+    const live = await bench.add();
+    const before = await lookAt(bench, live.pod);
+    const unlisted = [{ containerID: "conformance-nobody", ifname: IFNAME }];
+    for (const list of [[], unlisted]) {
+      const run = await gc(bench, { [KEY]: list });
+      trial.succeeds(`GC with ${JSON.stringify(list)}`, run);
+      trial.unchanged("the pod that lives", differences(before, await lookAt(bench, live.pod)), run);
+    }
+    const held = readResult(live.result).ips.map(({ address }) => address);
+    for (let time = 1; time <= 5; time += 1) {
+      const { ips } = readResult((await bench.add()).result);
+      const again = ips.filter(({ address }) => held.includes(address)).map(({ address }) => address);
+      trial.same(`ADD ${time} of 5 is not given the address of the pod that lives`, [], again);
+    }
+  },
+);
 
 const RACING = 6;
+const COLLECTIONS_MAX = 50;
 
 const G8 = gcLine("G8", "an ADD that runs at the same time comes to no harm", async (trial, bench) => {
   const pods = [];
   for (let made = 0; made < RACING; made += 1) pods.push(await bench.newPod());
-  const racing = Promise.all(pods.map(async (pod) => bench.call("ADD", pod)));
-  const collections = await Promise.all([1, 2, 3, 4].map(async () => gc(bench, { [KEY]: [] })));
+  const ended: Run[] = [];
+  const racing = Promise.all(
+    pods.map(async (pod) => {
+      const run = await bench.call("ADD", pod);
+      ended.push(run);
+      return run;
+    }),
+  );
+  for (let time = 1; time <= COLLECTIONS_MAX && ended.length < RACING; time += 1) {
+    trial.succeeds(`GC ${time} with [] meanwhile`, await gc(bench, { [KEY]: [] }));
+  }
   const runs = await racing;
-  for (const run of collections) trial.succeeds("GC with []", run);
   const taken: string[] = [];
   for (const [index, run] of runs.entries()) {
     const pod = pods[index];
@@ -196,17 +230,21 @@ const G8 = gcLine("G8", "an ADD that runs at the same time comes to no harm", as
 
 const G9 = notOurs("G9", "disableGC in the list: the runtime does not call GC", "the runtime's part");
 
-const G10 = gcLine("G10", "libcni sends DEL for each stale attachment it knows, then GC", async (trial, bench) => {
-  const before = await bench.footprint();
-  const [live, stale] = [await bench.add(), await bench.add()];
-  await bench.removeNetns(stale.pod);
-  trial.succeeds("DEL with the kept prevResult", await bench.del(stale));
-  const list = [attachmentOf(live.pod)];
-  trial.succeeds("GC", await gc(bench, { [KEY]: list, [OLDER_KEY]: list }));
-  trial.succeeds("CHECK of the one that lives", await bench.check(live));
-  trial.succeeds("its DEL", await bench.del(live));
-  trial.unchanged("the node afterwards", await bench.settled(before));
-});
+const G10 = gcLine(
+  "G10",
+  "libcni sends DEL for each stale attachment it knows, then GC",
+  async (trial, bench) => {
+    const before = await bench.footprint();
+    const [live, stale] = [await bench.add(), await bench.add()];
+    await bench.removeNetns(stale.pod);
+    trial.succeeds("DEL with the kept prevResult", await bench.del(stale));
+    const list = [attachmentOf(live.pod)];
+    trial.succeeds("GC", await gc(bench, { [KEY]: list, [OLDER_KEY]: list }));
+    trial.succeeds("CHECK of the one that lives", await bench.check(live));
+    trial.succeeds("its DEL", await bench.del(live));
+    trial.unchanged("the node afterwards", await bench.settled(before));
+  },
+);
 
 const G11 = gcLine("G11", "nothing relies on GC: DEL alone leaves nothing", async (trial, bench) => {
   const before = await bench.footprint();

@@ -5,7 +5,7 @@
  */
 import { type Bench } from "./bench.ts";
 import { forEach, inventedResult, verbsOf } from "./lines-environment.ts";
-import { describeRun, errorOf, type Pod, type Run, type Stdin, type Verb } from "./probe.ts";
+import { describeRun, errorOf, type Pod, type Run, type Stdin, type Verb, UNREADABLE } from "./probe.ts";
 import { readResult, wrongShape } from "./result.ts";
 import { parseJson } from "./target.ts";
 import { type Line, notOurs, type Trial } from "./trial.ts";
@@ -16,7 +16,7 @@ function badInputs(bench: Bench): readonly (readonly [string, Stdin, readonly nu
   const { name: _, ...nameless } = bench.config();
   const whole = JSON.stringify(bench.config());
   return [
-    ["stdin that cannot be read", "directory", [5]],
+    ["stdin that cannot be read", UNREADABLE, [5]],
     ["empty stdin", "", [6]],
     ["blank stdin", "  \n", [6]],
     ["half of the configuration", whole.slice(0, whole.length / 2), [6]],
@@ -59,8 +59,11 @@ const E7: Line = {
         trial.fails(`${verb} with ${what}`, await bench.call(verb, pod, { stdin }), { codes });
       });
     }
-    await forEach(hostileInputs(bench), async ([what, stdin]) => {
-      const run = await bench.call("DEL", pod, { stdin });
+    await forEach([...hostileInputs(bench).entries()], async ([index, [what, stdin]]) => {
+      const run = await bench.call("DEL", pod, {
+        stdin,
+        env: { CNI_CONTAINERID: `${pod.containerId}-${index}` },
+      });
       trial.check(`DEL with ${what} comes to an orderly end`, run.end === 0 || errorOf(run) !== undefined, {
         wanted: "exit 0 or an error object",
         seen: describeRun(run),
@@ -86,7 +89,12 @@ async function impliedVersion(trial: Trial, bench: Bench): Promise<void> {
       continue;
     }
     const wrong = wrongShape({ cniVersion: "", ...Object(parseJson(run.stdout)) }, "0.1.0");
-    if (trial.succeeds(what, run)) trial.unchanged(`${what}: its result`, wrong.map(({ text }) => text), run);
+    if (trial.succeeds(what, run))
+      trial.unchanged(
+        `${what}: its result`,
+        wrong.map(({ text }) => text),
+        run,
+      );
   }
 }
 
@@ -121,7 +129,10 @@ const E9: Line = {
         continue;
       }
       for (const version of VERSIONS.filter((one) => !hasVerb(one, verb))) {
-        const run = await bench.call(verb, pod, { version, config: { prevResult: inventedResult(bench, pod) } });
+        const run = await bench.call(verb, pod, {
+          version,
+          config: { prevResult: inventedResult(bench, pod) },
+        });
         trial.fails(`${verb} with cniVersion ${version}`, run, { codes: [1] });
       }
     }
@@ -138,17 +149,22 @@ const E10: Line = {
       const run = await bench.call("VERSION", undefined, { stdin, env: dummy });
       const what = `VERSION with ${JSON.stringify(stdin).slice(0, 40)} on stdin`;
       const answer = versionResultOf(run);
-      const holds = answer !== undefined && bench.versions.every((one) => answer.supportedVersions.includes(one));
+      const holds =
+        answer !== undefined && bench.versions.every((one) => answer.supportedVersions.includes(one));
       trial.check(what, holds, { wanted: "cniVersion and supportedVersions", seen: describeRun(run), run });
     }
     for (const version of bench.versions) {
       const run = await bench.call("VERSION", undefined, { stdin: { cniVersion: version }, env: dummy });
       const said = versionResultOf(run)?.cniVersion;
-      trial.check(`the answer to ${version} is in a version that is known`, VERSIONS.some((one) => one === said), {
-        wanted: `one of ${VERSIONS.join(", ")}`,
-        seen: describeRun(run),
-        run,
-      });
+      trial.check(
+        `the answer to ${version} is in a version that is known`,
+        VERSIONS.some((one) => one === said),
+        {
+          wanted: `one of ${VERSIONS.join(", ")}`,
+          seen: describeRun(run),
+          run,
+        },
+      );
     }
   },
 };
@@ -179,6 +195,7 @@ const E11: Line = {
     await ownNamespace(trial, bench, pod);
     for (const value of ["1", "true"]) {
       const env = {
+        CNI_CONTAINERID: `${pod.containerId}-${value}`,
         CNI_NETNS: `/run/netns/${bench.driver.node}`,
         CNI_IFNAME: ELSEWHERE,
         CNI_NETNS_OVERRIDE: value,
@@ -227,7 +244,8 @@ const E13: Line = {
       const run = await bench.call("ADD", pod, { env });
       const added = trial.succeeds(`ADD with ${form} trace variables`, run);
       const addresses = readResult(Object(parseJson(run.stdout))).ips.length;
-      if (added) trial.check("it has an address", addresses > 0, { wanted: "one or more", seen: `${addresses}`, run });
+      if (added)
+        trial.check("it has an address", addresses > 0, { wanted: "one or more", seen: `${addresses}`, run });
       trial.succeeds(`DEL with ${form} trace variables`, await bench.call("DEL", pod, { env }));
     }
     trial.skip("the trace is passed on", "not visible from outside");

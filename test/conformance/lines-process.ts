@@ -8,7 +8,7 @@ import { type Bench } from "./bench.ts";
 import { differences, footprintOf } from "./footprint.ts";
 import { E17 } from "./lines-input.ts";
 import { describeRun, type Run } from "./probe.ts";
-import { JSON_OBJECT, parseJson } from "./target.ts";
+import { JSON_OBJECT, objectOf, parseJson } from "./target.ts";
 import { type Line, type Trial } from "./trial.ts";
 
 /** Runs that came to an end of their own. */
@@ -34,9 +34,12 @@ async function exercise(bench: Bench): Promise<void> {
 
 const VERBS = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"];
 
+function nameOf({ verb = "" }: Run): string {
+  return VERBS.includes(verb) ? verb : "other values of CNI_COMMAND";
+}
+
 /** One check for each verb that has runs; the first bad run is shown. */
 function perVerb(trial: Trial, runs: readonly Run[], what: string, isGood: (run: Run) => boolean): void {
-  const nameOf = ({ verb = "" }: Run): string => (VERBS.includes(verb) ? verb : "other values of CNI_COMMAND");
   for (const verb of [...new Set(runs.map(nameOf))].sort()) {
     const those = runs.filter((run) => nameOf(run) === verb);
     const bad = those.filter((run) => !isGood(run));
@@ -53,11 +56,11 @@ const SILENT = ["DEL", "CHECK", "GC", "STATUS", ""];
 
 const E14: Line = {
   id: "E14",
-  wants: "stdout carries one JSON object, result or error, and nothing else; nothing where DEL, CHECK, GC, STATUS succeed",
+  wants:
+    "stdout carries one JSON object, result or error, and nothing else; nothing where DEL, CHECK, GC, STATUS succeed",
   async run(trial, bench) {
     await exercise(bench);
     const succeeded = ended(bench).filter(({ end }) => end === 0);
-    const isSilent = (run: Run): boolean => SILENT.includes(run.verb ?? "");
     perVerb(trial, succeeded.filter(isSilent), "nothing on stdout after success", (run) => run.stdout === "");
     const speaking = succeeded.filter((run) => !isSilent(run));
     perVerb(trial, speaking, "one JSON object on stdout after success", hasOneObject);
@@ -65,6 +68,10 @@ const E14: Line = {
     perVerb(trial, failed, "one JSON object on stdout after failure", hasOneObject);
   },
 };
+
+function isSilent({ verb = "" }: Run): boolean {
+  return SILENT.includes(verb);
+}
 
 function hasOneObject(run: Run): boolean {
   return JSON_OBJECT.safeParse(parseJson(run.stdout)).success;
@@ -84,14 +91,19 @@ function isKnownCode(code: number): boolean {
 
 const E15: Line = {
   id: "E15",
-  wants: "a failure is {cniVersion, code, msg, details} on stdout and an exit status that is not 0; codes are known ones",
+  wants:
+    "a failure is {cniVersion, code, msg, details} on stdout and an exit status that is not 0; codes are known ones",
   async run(trial, bench) {
     await exercise(bench);
     const failed = ended(bench).filter((run) => run.end !== 0 && hasOneObject(run));
-    const errorOf = (run: Run): unknown => parseJson(run.stdout);
-    perVerb(trial, failed, "cniVersion, code and msg", (run) => ERROR_OBJECT.safeParse(errorOf(run)).success);
+    perVerb(
+      trial,
+      failed,
+      "cniVersion, code and msg",
+      (run) => ERROR_OBJECT.safeParse(parseJson(run.stdout)).success,
+    );
     perVerb(trial, failed, "a code that the specification knows", (run) => {
-      const { code } = Object(errorOf(run));
+      const { code } = objectOf(parseJson(run.stdout));
       return typeof code !== "number" || isKnownCode(code);
     });
   },

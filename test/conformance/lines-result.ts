@@ -37,7 +37,12 @@ const R1: Line = {
   async run(trial, bench) {
     for (const { version, run, reading } of await inEach(bench, bench.versions)) {
       const texts = [...reading.ips.map(({ address }) => address), ...reading.routes.map(({ dst }) => dst)];
-      trial.same(`${version}: texts without a length`, [], texts.filter((text) => !CIDR.test(text)), run);
+      trial.same(
+        `${version}: texts without a length`,
+        [],
+        texts.filter((text) => !CIDR.test(text)),
+        run,
+      );
     }
   },
 };
@@ -49,7 +54,11 @@ const R2: Line = {
     for (const { version, run, result } of await inEach(bench, bench.versions)) {
       const { dns } = result;
       const holds = dns === undefined || (typeof dns === "object" && dns !== null && !Array.isArray(dns));
-      trial.check(`${version}: dns`, holds, { wanted: "nothing or an object", seen: JSON.stringify(dns), run });
+      trial.check(`${version}: dns`, holds, {
+        wanted: "nothing or an object",
+        seen: JSON.stringify(dns),
+        run,
+      });
     }
   },
 };
@@ -62,16 +71,32 @@ const R3: Line = {
     if (old.length === 0) return trial.skip("", "the plugin announces no version before 0.3.0");
     const added = await bench.add();
     const { ips } = readResult(added.result);
-    const families = [ips.some(({ address }) => !address.includes(":")), ips.some(({ address }) => address.includes(":"))];
+    const families = [
+      ips.some(({ address }) => !address.includes(":")),
+      ips.some(({ address }) => address.includes(":")),
+    ];
     for (const { version, run, result } of await inEach(bench, old)) {
-      trial.same(`${version}: has ip4, has ip6`, families, [result["ip4"] !== undefined, result["ip6"] !== undefined], run);
+      trial.same(
+        `${version}: has ip4, has ip6`,
+        families,
+        [result["ip4"] !== undefined, result["ip6"] !== undefined],
+        run,
+      );
     }
     return undefined;
   },
 };
 
-const R4 = notOurs("R4", "up-conversion fills in nothing that it does not know", "the part of runtimes' libraries");
-const R5 = notOurs("R5", "the result of an IPAM plugin has no interfaces", "for plugins that others delegate to; they have no interface to test");
+const R4 = notOurs(
+  "R4",
+  "up-conversion fills in nothing that it does not know",
+  "the part of runtimes' libraries",
+);
+const R5 = notOurs(
+  "R5",
+  "the result of an IPAM plugin has no interfaces",
+  "for plugins that others delegate to; they have no interface to test",
+);
 
 const R6: Line = {
   id: "R6",
@@ -79,16 +104,26 @@ const R6: Line = {
   async run(trial, bench) {
     for (const { version, run, result } of await inEach(bench, bench.versions)) {
       const unknown = wrongShape(result, version).filter(({ isUnknownKey }) => isUnknownKey);
-      trial.same(`${version}: unknown keys`, [], unknown.map(({ text }) => text), run);
+      trial.same(
+        `${version}: unknown keys`,
+        [],
+        unknown.map(({ text }) => text),
+        run,
+      );
     }
   },
 };
 
-const L1 = notOurs("L1", "keys of a list: cniVersions, disableCheck, disableGC, plugins, …", "the runtime reads them; no plugin sees them");
+const L1 = notOurs(
+  "L1",
+  "keys of a list: cniVersions, disableCheck, disableGC, plugins, …",
+  "the runtime reads them; no plugin sees them",
+);
 
 const L2: Line = {
   id: "L2",
-  wants: "runtimeConfig, args and cni.dev/* are reserved: they may be there, also with content that the plugin does not use",
+  wants:
+    "runtimeConfig, args and cni.dev/* are reserved: they may be there, also with content that the plugin does not use",
   async run(trial, bench) {
     const config = {
       runtimeConfig: { "conformance.example/capability": { a: [1] } },
@@ -105,7 +140,12 @@ const L2: Line = {
 /** Values for the well-known capabilities that can be asked for anywhere, and what shows that they were heeded. */
 const CAPABILITIES: Readonly<Record<string, unknown>> = {
   portMappings: [],
-  bandwidth: { ingressRate: 8_000_000, ingressBurst: 8_000_000, egressRate: 8_000_000, egressBurst: 8_000_000 },
+  bandwidth: {
+    ingressRate: 8_000_000,
+    ingressBurst: 8_000_000,
+    egressRate: 8_000_000,
+    egressBurst: 8_000_000,
+  },
   dns: { servers: ["192.0.2.53"], searches: ["conformance.example"], options: [] },
   mac: "02:00:00:00:00:42",
   aliases: ["conformance"],
@@ -117,8 +157,11 @@ const L3: Line = {
   wants: "capabilities that the configuration announces are heeded when runtimeConfig has them",
   async run(trial, bench) {
     const announced = objectOf(bench.config()["capabilities"]);
-    const names = Object.keys(announced).filter((name) => announced[name] === true && CAPABILITIES[name] !== undefined);
-    if (names.length === 0) return trial.skip("", 'the configuration announces none ("capabilities") that can be tried anywhere');
+    const names = Object.keys(announced).filter(
+      (name) => announced[name] === true && CAPABILITIES[name] !== undefined,
+    );
+    if (names.length === 0)
+      return trial.skip("", 'the configuration announces none ("capabilities") that can be tried anywhere');
     const runtimeConfig = Object.fromEntries(names.map((name) => [name, CAPABILITIES[name]]));
     const config = { runtimeConfig, capabilities: undefined };
     const pod = await bench.newPod();
@@ -136,7 +179,8 @@ const L3: Line = {
 
 const L4: Line = {
   id: "L4",
-  wants: "name and cniVersion are put in by the runtime, prevResult is that of the former plugin, in an older version too",
+  wants:
+    "name and cniVersion are put in by the runtime, prevResult is that of the former plugin, in an older version too",
   async run(trial, bench) {
     const { name, cniVersion, ...rest } = bench.config();
     const injected = await bench.newPod();
@@ -154,7 +198,9 @@ async function chained(trial: Trial, bench: Bench): Promise<void> {
     const prevResult = { cniVersion: version, interfaces: [], ips: [], routes: [], dns: {} };
     const run = await bench.call("ADD", pod, { version, config: { prevResult } });
     if (trial.succeeds(`ADD with an empty prevResult of ${version}`, run)) {
-      const names = objectsOf(objectOf(parseJson(run.stdout))["interfaces"]).map((one) => textOf(one["name"]));
+      const names = objectsOf(objectOf(parseJson(run.stdout))["interfaces"]).map((one) =>
+        textOf(one["name"]),
+      );
       trial.check(`${version}: the own interface is in the result`, names.includes(IFNAME), {
         wanted: IFNAME,
         seen: names.join(", "),

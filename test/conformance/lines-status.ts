@@ -71,35 +71,48 @@ const S3 = statusLine("S3", "code 51 where pods that run may be affected too", a
   await turnsTo(trial, bench, "what all pods need is missing", 51, bench.driver.nodeDamaged);
 });
 
-const S4 = statusLine("S4", "STATUS goes on to delegated plugins; their error is returned", async (trial, bench) => {
-  await using delegate = await openDelegate(bench);
-  if (delegate === undefined) return trial.skip("", NO_DELEGATE);
-  const run = await bench.call("STATUS", undefined, delegate.options());
-  trial.succeeds("STATUS", run);
-  trial.same("what the delegate was called for", ["STATUS"], (await delegate.calls()).map(({ verb }) => verb), run);
-  await delegate.failOn("STATUS");
-  const failing = await bench.call("STATUS", undefined, delegate.options());
-  trial.fails("STATUS with a delegate that fails", failing, { mentions: [DELEGATE_FAILURE] });
-  return undefined;
-});
+const S4 = statusLine(
+  "S4",
+  "STATUS goes on to delegated plugins; their error is returned",
+  async (trial, bench) => {
+    await using delegate = await openDelegate(bench);
+    if (delegate === undefined) return trial.skip("", NO_DELEGATE);
+    const run = await bench.call("STATUS", undefined, delegate.options());
+    trial.succeeds("STATUS", run);
+    trial.same(
+      "what the delegate was called for",
+      ["STATUS"],
+      (await delegate.calls()).map(({ verb }) => verb),
+      run,
+    );
+    await delegate.failOn("STATUS");
+    const failing = await bench.call("STATUS", undefined, delegate.options());
+    trial.fails("STATUS with a delegate that fails", failing, { mentions: [DELEGATE_FAILURE] });
+    return undefined;
+  },
+);
 
-const S5 = statusLine("S5", "STATUS informs and changes nothing; the other verbs do not depend on it", async (trial, bench) => {
-  const added = await bench.add();
-  const before = await bench.footprint();
-  const run = await status(bench);
-  trial.succeeds("STATUS", run);
-  trial.unchanged("the node after STATUS", differences(before, await bench.footprint()), run);
-  trial.succeeds("DEL after STATUS", await bench.del(added));
-  trial.succeeds("ADD after STATUS", await bench.call("ADD", await bench.newPod()));
-  const { agentDown } = bench.driver;
-  if (agentDown === undefined) return trial.skip("DEL after a STATUS that failed", NO_DRIVER);
-  const other = await bench.add();
-  await whileOn(agentDown, async () => {
-    await status(bench);
-    trial.succeeds("DEL after a STATUS that failed", await bench.del(other));
-  });
-  return undefined;
-});
+const S5 = statusLine(
+  "S5",
+  "STATUS informs and changes nothing; the other verbs do not depend on it",
+  async (trial, bench) => {
+    const added = await bench.add();
+    const before = await bench.footprint();
+    const run = await status(bench);
+    trial.succeeds("STATUS", run);
+    trial.unchanged("the node after STATUS", differences(before, await bench.footprint()), run);
+    trial.succeeds("DEL after STATUS", await bench.del(added));
+    trial.succeeds("ADD after STATUS", await bench.call("ADD", await bench.newPod()));
+    const { agentDown } = bench.driver;
+    if (agentDown === undefined) return trial.skip("DEL after a STATUS that failed", NO_DRIVER);
+    const other = await bench.add();
+    await whileOn(agentDown, async () => {
+      await status(bench);
+      trial.succeeds("DEL after a STATUS that failed", await bench.del(other));
+    });
+    return undefined;
+  },
+);
 
 const S6 = statusLine("S6", "no container, namespace or interface is needed", async (trial, bench) => {
   trial.succeeds("STATUS with CNI_COMMAND and CNI_PATH alone", await status(bench));
@@ -115,9 +128,7 @@ function inTime(trial: Trial, what: string, run: Run): void {
 
 const S7 = statusLine("S7", "an answer within a second, whatever the agent does", async (trial, bench) => {
   inTime(trial, "STATUS", await status(bench));
-  const during = Promise.all(
-    [1, 2, 3, 4, 5].map(async () => bench.call("ADD", await bench.newPod())),
-  );
+  const during = Promise.all([1, 2, 3, 4, 5].map(async () => bench.call("ADD", await bench.newPod())));
   inTime(trial, "STATUS while pods are added", await status(bench));
   await during;
   const { agentDown, agentFrozen } = bench.driver;
@@ -137,16 +148,24 @@ const S7 = statusLine("S7", "an answer within a second, whatever the agent does"
 });
 
 const S8 = notOurs("S8", "the first error in a list ends the list", "the runtime's part");
-const S9 = notOurs("S9", "STATUS is not called for configurations before 1.1.0", "the runtime's part; E9 has the plugin's");
+const S9 = notOurs(
+  "S9",
+  "STATUS is not called for configurations before 1.1.0",
+  "the runtime's part; E9 has the plugin's",
+);
 
-const S10 = statusLine("S10", "a short dip of the pool does not make the node not ready", async (trial, bench) => {
-  const { poolDip } = bench.driver;
-  if (poolDip === undefined) return trial.skip("", NO_DRIVER);
-  await whileOn(poolDip, async () => {
-    trial.succeeds("STATUS in the dip", await status(bench));
-  });
-  trial.succeeds("STATUS after the dip", await status(bench));
-  return undefined;
-});
+const S10 = statusLine(
+  "S10",
+  "a short dip of the pool does not make the node not ready",
+  async (trial, bench) => {
+    const { poolDip } = bench.driver;
+    if (poolDip === undefined) return trial.skip("", NO_DRIVER);
+    await whileOn(poolDip, async () => {
+      trial.succeeds("STATUS in the dip", await status(bench));
+    });
+    trial.succeeds("STATUS after the dip", await status(bench));
+    return undefined;
+  },
+);
 
 export const STATUS_LINES: readonly Line[] = [S1, S2, S3, S4, S5, S6, S7, S8, S9, S10];

@@ -18,8 +18,11 @@ export type Pod = {
   readonly netns: string;
 };
 
-/** What is on standard input; "directory": something that cannot be read. */
-export type Stdin = JsonObject | string | Uint8Array | "directory";
+/** What is on standard input. */
+export type Stdin = JsonObject | string | Uint8Array | typeof UNREADABLE;
+
+/** A standard input that every read(2) refuses: a directory. */
+export const UNREADABLE = Symbol("unreadable");
 
 export type Call = {
   /** CNI_COMMAND; not one of the specification's for tests of that. */
@@ -51,7 +54,7 @@ const CLOSE_WAIT_MS = 2_000;
 /** Never rejects for what the plugin does. */
 export async function execute(plugin: string, node: string, call: Call): Promise<Run> {
   const env = definedOnly(call.env);
-  const descriptor = call.stdin === "directory" ? openSync("/", "r") : undefined;
+  const descriptor = call.stdin === UNREADABLE ? openSync("/", "r") : undefined;
   const startedMs = performance.now();
   const child = spawn("nsenter", [`--net=/run/netns/${node}`, "--", plugin], {
     env,
@@ -61,7 +64,7 @@ export async function execute(plugin: string, node: string, call: Call): Promise
   if (descriptor !== undefined) closeSync(descriptor);
   const outputs = [collect(child.stdout), collect(child.stderr)];
   child.stdin?.on("error", () => undefined);
-  child.stdin?.end(bytesOf(call.stdin));
+  if (call.stdin !== UNREADABLE) child.stdin?.end(bytesOf(call.stdin));
   const timeoutMs = call.timeoutMs ?? TIMEOUT_MS;
   let end: number | string = "not started";
   const closed = Promise.withResolvers<void>();
@@ -105,7 +108,7 @@ function definedOnly(env: Readonly<Record<string, string | undefined>>): Record<
   );
 }
 
-function bytesOf(stdin: Stdin): string | Uint8Array {
+function bytesOf(stdin: Exclude<Stdin, typeof UNREADABLE>): string | Uint8Array {
   return typeof stdin === "string" || stdin instanceof Uint8Array ? stdin : JSON.stringify(stdin);
 }
 
@@ -116,9 +119,10 @@ function repeatOf(plugin: string, env: Readonly<Record<string, string>>, stdin: 
   const { PATH: _, ...variables } = env;
   const words = Object.entries(variables).map(([name, value]) => quote(`${name}=${short(value)}`));
   const run = `env -i PATH="$PATH" ${words.join(" ")} ${quote(plugin)}`;
-  if (stdin === "directory") return `${run} </`;
+  if (stdin === UNREADABLE) return `${run} </`;
   const text = typeof stdin === "string" ? stdin : stdin instanceof Uint8Array ? "" : JSON.stringify(stdin);
-  const bytes = stdin instanceof Uint8Array ? `printf %b ${quote(octal(stdin))}` : `printf %s ${quote(short(text))}`;
+  const bytes =
+    stdin instanceof Uint8Array ? `printf %b ${quote(octal(stdin))}` : `printf %s ${quote(short(text))}`;
   return `${bytes} | ${run}`;
 }
 

@@ -40,7 +40,8 @@ export function renderReport(report: Report, again: string): string {
     parts.push(renderLine(line), ...explain(line, again));
   }
   const applicable = passed + failed;
-  const share = applicable === 0 ? "nothing applies" : `${Math.floor((100 * passed) / applicable)} % of what applies`;
+  const share =
+    applicable === 0 ? "nothing applies" : `${Math.floor((100 * passed) / applicable)} % of what applies`;
   parts.push("", `${passed} passed, ${failed} failed, ${notApplicable} not applicable: ${share}`);
   for (const left of report.left) parts.push(`left behind: ${left}`);
   return `${parts.join("\n")}\n`;
@@ -59,10 +60,7 @@ function explain(line: LineReport, again: string): string[] {
     case "not applicable":
       return [`               ${reasonsOf(line.checks)}`];
     case "failed":
-      return [
-        ...renderFailures(line.checks),
-        `               again: ${again} --only ${line.id}`,
-      ];
+      return [...renderFailures(line.checks), `               again: ${again} --only ${line.id}`];
     default:
       return line.outcome satisfies never;
   }

@@ -26,7 +26,12 @@ const OLD_FAMILY = z.strictObject({
 });
 
 function oldShape(): z.ZodType {
-  const shape = { cniVersion: z.string(), ip4: OLD_FAMILY.optional(), ip6: OLD_FAMILY.optional(), dns: DNS.optional() };
+  const shape = {
+    cniVersion: z.string(),
+    ip4: OLD_FAMILY.optional(),
+    ip6: OLD_FAMILY.optional(),
+    dns: DNS.optional(),
+  };
   const needsOne = "neither ip4 nor ip6";
   return z.strictObject(shape).refine((result) => (result.ip4 ?? result.ip6) !== undefined, needsOne);
 }

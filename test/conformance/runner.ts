@@ -88,7 +88,11 @@ async function announcedBy(target: Target, driver: Driver): Promise<readonly str
     CNI_CONTAINERID: "dummy",
     CNI_PATH: "dummy",
   };
-  const run = await execute(target.plugin, driver.node, { verb: "VERSION", stdin: { cniVersion: "1.0.0" }, env });
+  const run = await execute(target.plugin, driver.node, {
+    verb: "VERSION",
+    stdin: { cniVersion: "1.0.0" },
+    env,
+  });
   const announced = versionResultOf(run);
   if (announced === undefined) throw new Error(`VERSION does not work: ${describeRun(run)}\n${run.repeat}`);
   return announced.supportedVersions;

@@ -80,8 +80,7 @@ export function openTrial(): Trial {
     skip: (what, reason) => {
       checks.push({ kind: "skipped", what, reason });
     },
-    succeeds: (what, run) =>
-      check(what, run.end === 0, { wanted: "exit 0", seen: describeRun(run), run }),
+    succeeds: (what, run) => check(what, run.end === 0, { wanted: "exit 0", seen: describeRun(run), run }),
     fails: (what, run, wanted = {}) => {
       const { codes, mentions = [] } = wanted;
       const error = errorOf(run);
@@ -90,7 +89,8 @@ export function openTrial(): Trial {
         error !== undefined &&
         (codes === undefined || codes.includes(error.code)) &&
         mentions.every((mention) => text.includes(mention));
-      const code = codes === undefined ? "an error object" : `an error object with code ${codes.join(" or ")}`;
+      const code =
+        codes === undefined ? "an error object" : `an error object with code ${codes.join(" or ")}`;
       const naming = mentions.length === 0 ? "" : ` that names ${mentions.join(", ")}`;
       return check(what, holds, { wanted: `exit 1 and ${code}${naming}`, seen: describeRun(run), run });
     },
