@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { key, type KeyTable, later } from "./key-table.ts";
 import {
   cidrText,

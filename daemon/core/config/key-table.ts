@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 
 export type KeyDoc = {
   /** What it does, one or two sentences. */

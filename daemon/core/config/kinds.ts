@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { intToIpv4, ipv4ToInt, parseIpv4 } from "../../../proto/addr.ts";
 import { type Cidr, parseCidr } from "../../../proto/cidr.ts";
 import { type SecurityGroupId, securityGroupId, type VSwitchId, vSwitchId } from "../../../proto/ids.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { SOCKET_CONFIG_KEY } from "../../../proto/paths.ts";
 import { key, type KeyTable, later } from "./key-table.ts";
 import { cidrList, count, networkName, oneOf, oneOfAnyCase, text } from "./kinds.ts";

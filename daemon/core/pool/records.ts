@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../../proto/addr.ts";
 import { type Attachment } from "../../../proto/attachment.ts";
 import { eniId, securityGroupId, type VSwitchId, vSwitchId } from "../../../proto/ids.ts";

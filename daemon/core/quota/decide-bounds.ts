@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import * as z from "zod";
 import { type EniConf } from "../config/eni-conf.ts";
 import { type PoolBounds, poolBounds, type TypeLimits } from "../config/pool-bounds.ts";
 import { type Limits } from "../pool/model.ts";
