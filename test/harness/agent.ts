@@ -24,6 +24,10 @@ export type AgentOptions = {
   readonly accessKeySecret: string;
   /** ECS_ENDPOINT and VPC_ENDPOINT. */
   readonly apiUrl: string;
+  /** Command that enters the node; `ip netns exec` of its namespace where absent. */
+  readonly enter?: readonly string[];
+  /** More of its command line. */
+  readonly flags?: readonly string[];
 };
 
 export type Agent = {
@@ -49,9 +53,7 @@ export async function prepareAgent(options: AgentOptions): Promise<void> {
 
 function commandOf(options: AgentOptions): string[] {
   return [
-    "netns",
-    "exec",
-    options.namespace,
+    ...(options.enter ?? ["ip", "netns", "exec", options.namespace]),
     "env",
     `ECS_ENDPOINT=${options.apiUrl}`,
     `VPC_ENDPOINT=${options.apiUrl}`,
@@ -64,12 +66,14 @@ function commandOf(options: AgentOptions): string[] {
     join(options.directory, "state"),
     "--socket",
     join(options.directory, "run/agent.sock"),
+    ...(options.flags ?? []),
   ];
 }
 
 /** Starts it and waits until its health service says SERVING; fails with its log where it ends instead. */
 export async function startAgent(options: AgentOptions, timeoutMs = 30_000): Promise<Agent> {
-  const child = background("ip", commandOf(options), { logPath: join(options.directory, "agent.log") });
+  const [file = "", ...args] = commandOf(options);
+  const child = background(file, args, { logPath: join(options.directory, "agent.log") });
   const socketPath = join(options.directory, "run/agent.sock");
   let ended: number | string | undefined;
   const watch = (async () => {
@@ -103,12 +107,14 @@ export async function startAgent(options: AgentOptions, timeoutMs = 30_000): Pro
 
 /** `terwayd --drain`: gives back every ENI and cleans the node; the agent must be stopped. */
 export async function drainAgent(options: AgentOptions): Promise<string> {
-  return must("ip", [...commandOf(options), "--drain"]);
+  const [file = "", ...args] = commandOf(options);
+  return must(file, [...args, "--drain"]);
 }
 
 /** Runs it in the foreground to its end: for configurations that it must refuse. */
 export async function runAgent(options: AgentOptions, extra: readonly string[] = []): ReturnType<typeof run> {
-  return run("ip", [...commandOf(options), ...extra], { timeoutMs: 60_000 });
+  const [file = "", ...args] = commandOf(options);
+  return run(file, [...args, ...extra], { timeoutMs: 60_000 });
 }
 
 const HealthClient = makeClientConstructor(service, "Health");
