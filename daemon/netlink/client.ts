@@ -29,6 +29,9 @@ export type Call = {
   readonly tolerated?: readonly number[];
 };
 
+/** Where a request goes. */
+export type Place = Partial<Pick<Call, "netnsFd" | "family">>;
+
 export type Answer =
   /** Carried out. `messages`: what it gave back, without the acknowledgement. */
   | { readonly kind: "done"; readonly messages: readonly RawMessage[] }
@@ -38,6 +41,8 @@ export type Answer =
 
 /** Requests of one send at most: their answers have to fit a receive buffer of the default size. */
 export const REQUESTS_MAX = 200;
+/** What the kernel answers where a thing is not there, or its device is not. */
+export const GONE: ReadonlySet<string> = new Set(["ENOENT", "ESRCH", "ENODEV"]);
 /** How often a dump is asked for again that changed while it was read. */
 const DUMP_TRIES = 5;
 
@@ -47,12 +52,12 @@ export type Client = {
    * the sockets themselves failed (then some of the requests may have been carried out).
    */
   ask(calls: readonly Call[]): Promise<Result<readonly (readonly Answer[])[]>>;
-  /** All messages of a dump, of one moment. `what` names it in the fault. */
+  /** All messages of a dump, of one moment. `what` names it in the fault; `place` is the node and `route` where not given. */
   dump<Value>(
     what: string,
     request: Request,
     decode: (payload: Uint8Array) => Value,
-    netnsFd?: number,
+    place?: Place,
   ): Promise<Result<readonly Value[]>>;
 };
 
@@ -87,11 +92,9 @@ export function openClient(thread: SocketThread): Client {
   async function dumpOnce(
     what: string,
     request: Request,
-    netnsFd?: number,
+    place?: Place,
   ): Promise<Result<readonly RawMessage[]>> {
-    const result = await ask([
-      { ...(netnsFd !== undefined && { netnsFd }), family: "route", requests: [request], ack: "as-is" },
-    ]);
+    const result = await ask([{ family: "route", ...place, requests: [request], ack: "as-is" }]);
     if (!result.ok) return result;
     const answer = result.value[0]?.[0];
     return answer?.kind === "done" ? ok(answer.messages) : failed(answerFault(what, answer));
@@ -99,9 +102,9 @@ export function openClient(thread: SocketThread): Client {
 
   return {
     ask,
-    async dump(what, request, decode, netnsFd) {
+    async dump(what, request, decode, place) {
       for (let tries = 1; tries <= DUMP_TRIES; tries++) {
-        const result = await dumpOnce(what, request, netnsFd);
+        const result = await dumpOnce(what, request, place);
         if (!result.ok) return result;
         const whole = result.value.every(({ flags }) => (flags & NLM_F.DUMP_INTR) === 0);
         if (whole) return ok(result.value.map(({ payload }) => decode(payload)));

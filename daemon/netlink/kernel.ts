@@ -11,6 +11,8 @@ import { nftHostText, planHost } from "../core/datapath/host-plan.ts";
 import { failed } from "../../proto/result.ts";
 import { applySteps } from "./apply.ts";
 import { openArrivals } from "./arrival.ts";
+import { checkNode } from "./check-node.ts";
+import { checkPod } from "./check-pod.ts";
 import { cleanHost } from "./clean.ts";
 import { openClient } from "./client.ts";
 import { openDoomed } from "./doomed.ts";
@@ -77,6 +79,8 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
       doomed.busy();
       return removal.remove(pod);
     },
+    checkPod: (pod) => checkPod(client, nodeNetns, pod),
+    checkNode: (eniLinks) => checkNode(client, eniLinks),
     podTraces: () => podTraces(client),
     async cleanHost() {
       const deleted = await doomed.deleteNow();

@@ -14,9 +14,10 @@ import {
   planPod,
   planPodAgain,
 } from "../core/datapath/pod-plan.ts";
+import { type Step } from "../core/datapath/step.ts";
 import { type PodInterfaces, type PodLink, type PodTrace } from "../core/kernel.ts";
 import { parseIpv4 } from "../../proto/addr.ts";
-import { applyAll, applySteps } from "./apply.ts";
+import { applyAll, type Applied, applySteps } from "./apply.ts";
 import { type Client } from "./client.ts";
 import { dumpLinks } from "./codec/dump.ts";
 import { decodeLink, getLink, type Link, type LinkKey } from "./codec/link.ts";
@@ -49,17 +50,15 @@ export async function attachPod(ports: PodPorts, pod: PodLink): Promise<Result<P
     const applied = await applySteps(ports.client, planPod(pod, ends), netns.fd);
     if (applied.ok) return ok(podInterfaces(ends));
     ({ fault } = applied);
-    const { op } = applied.step;
-    const errno = fault.kind === "kernel" ? fault.errno : "";
-    if (op === "add-veth" && errno === "EEXIST") {
+    if (isThere("add-veth", applied)) {
       const there = await findPod(ports.client, pod, netns.fd);
       if (!there.ok) return there;
       if (there.value.kind === "pod") return await attachAgain(ports, pod, there.value.ends, netns.fd);
       const deleted = there.value.kind === "doomed" ? await ports.deleteDoomed() : there;
       if (!deleted.ok) return deleted;
-    } else if (op === "map-pod" && errno === "EEXIST") {
+    } else if (isThere("map-pod", applied)) {
       // An element that leads elsewhere outlived its pod, whose namespace went without a DEL.
-      await applyAll(ports.client, [{ op: "unmap-pod", address: pod.address }]);
+      await applyAll(ports.client, [unmap(pod)]);
     } else return failed(await asBadNetns(ports.client, pod, netns.fd, fault));
   }
   return failed(fault ?? { kind: "internal", reason: "no try was made" });
@@ -72,10 +71,23 @@ async function attachAgain(
   ends: PodEnds,
   podFd: number,
 ): Promise<Result<PodInterfaces>> {
-  const applied = await applySteps(ports.client, planPodAgain(pod, ends), podFd);
+  const plan = planPodAgain(pod, ends);
+  let applied = await applySteps(ports.client, plan, podFd);
+  // An element that leads elsewhere cannot be changed, only be made anew.
+  if (!applied.ok && isThere("map-pod", applied))
+    applied = await applySteps(ports.client, [unmap(pod), ...plan], podFd);
   if (applied.ok) return ok(podInterfaces(ends));
   await ports.remove(pod);
   return failed(applied.fault);
+}
+
+/** Whether the step was refused because something has its place already. */
+function isThere(op: Step["op"], { step, fault }: Extract<Applied, { readonly ok: false }>): boolean {
+  return step.op === op && fault.kind === "kernel" && fault.errno === "EEXIST";
+}
+
+function unmap({ address }: PodLink): Step {
+  return { op: "unmap-pod", address };
 }
 
 /** Who has the names of a link that could not be made. */
@@ -117,7 +129,7 @@ async function findPod(client: Client, pod: PodLink, podFd: number): Promise<Res
 }
 
 /** Two ends of one veth, as far as their numbers tell. */
-function arePeers(a: Link, b: Link): boolean {
+export function arePeers(a: Link, b: Link): boolean {
   return a.link === b.index && b.link === a.index;
 }
 

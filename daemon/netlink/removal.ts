@@ -10,7 +10,7 @@
 import { type Ipv4 } from "../../proto/addr.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { GROUP, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
-import { type Answer, answerFault, type Client, REQUESTS_MAX } from "./client.ts";
+import { type Answer, answerFault, type Client, GONE, REQUESTS_MAX } from "./client.ts";
 import { hostPrefix } from "./codec/ip.ts";
 import { decodeLink, getLink, type Link, RTM_LINK, setLink } from "./codec/link.ts";
 import { deleteNeighbour } from "./codec/neighbour.ts";
@@ -149,9 +149,6 @@ async function unmapOnce(
     ? ok(undefined)
     : failed(answerFault("nft delete element ip terway pod_eni", refused));
 }
-
-/** What the kernel answers where there is nothing to delete, or no such device. */
-const GONE: ReadonlySet<string> = new Set(["ENOENT", "ESRCH", "ENODEV"]);
 
 /** One send, whatever is refused; the first refusal that does not mean "gone already" is the fault. */
 async function askAll(client: Client, op: string, requests: readonly Request[]): Promise<Result<void>> {

@@ -4,14 +4,25 @@
  * @module
  */
 import { ok, type Result } from "../../proto/result.ts";
-import { type Client } from "./client.ts";
+import { type Client, GONE, type Place } from "./client.ts";
 import { dumpRoutes } from "./codec/dump.ts";
 import { decodeRoute, type Route } from "./codec/route.ts";
 
-/** `ip route show table TABLE`. A table that never had a route does not exist, and is empty. */
-export async function routesOf(client: Client, table: number): Promise<Result<readonly Route[]>> {
-  const routes = await client.dump(`ip route show table ${table}`, dumpRoutes({ table }), decodeRoute);
-  if (!routes.ok) return routes.fault.kind === "kernel" && routes.fault.errno === "ENOENT" ? ok([]) : routes;
+/**
+ * `ip route show table TABLE [dev DEV]`. A table that never had a route does not exist, and is empty; so is one of a device
+ * that is gone.
+ */
+export async function routesOf(
+  client: Client,
+  table: number,
+  oif?: number,
+  place?: Place,
+): Promise<Result<readonly Route[]>> {
+  const filter = { table, ...(oif !== undefined && { oif }) };
+  const routes = await client.dump(`ip route show table ${table}`, dumpRoutes(filter), decodeRoute, place);
+  if (!routes.ok) return routes.fault.kind === "kernel" && GONE.has(routes.fault.errno) ? ok([]) : routes;
   // A kernel that does not filter sends those of all tables.
-  return ok(routes.value.filter((route) => route.table === table));
+  return ok(
+    routes.value.filter((route) => route.table === table && (oif === undefined || route.oif === oif)),
+  );
 }

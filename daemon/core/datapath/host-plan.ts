@@ -12,7 +12,11 @@ import { type EniLink } from "../kernel.ts";
 import { eniChain, eniMark, eniTable, GROUP, MARK_MASK, NFT, PRIORITY, TABLE } from "./layout.ts";
 import { type Step } from "./step.ts";
 
-const HOOK_PRIORITY = -250;
+/** See above. */
+export const HOOK_PRIORITY = -250;
+
+/** How many rules the chains have: the hook's, and that of an ENI. */
+export const CHAIN_RULES = { host: 2, eni: 1 } as const;
 
 /** One rule for all pods: a packet to a pod of this node goes to its link, wherever it comes from. */
 export function planHost(): readonly Step[] {

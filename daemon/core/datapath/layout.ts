@@ -16,10 +16,10 @@ import { type Ipv4, parseIpv4 } from "../../../proto/addr.ts";
 /** Of routes, rules and neighbours (RTPROT_*): free in <linux/rtnetlink.h> and in iproute2's rt_protos. */
 export const PROTOCOL = 84;
 
-/** Routing tables of the node. An ENI's is `eniTable(slot)`. */
 const TABLE_PODS = 7400;
 
-export const TABLE = { pods: TABLE_PODS } as const;
+/** Routing tables of the node; an ENI's is `eniTable(slot)`. `main`: RT_TABLE_MAIN of <linux/rtnetlink.h>, the pod's own. */
+export const TABLE = { pods: TABLE_PODS, main: 254 } as const;
 
 /** Of rules, the same as upstream's: below 32766, the main table; above 0, the node's own addresses. */
 export const PRIORITY = { pods: 512, eni: 2048 } as const;

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type Mac, parseIpv4, parseMac } from "../../../proto/addr.ts";
 import { type EniLink, type PodLink } from "../kernel.ts";
 import {
+  CHAIN_RULES,
   nftCleanText,
   nftEniText,
   nftForgetEniText,
@@ -165,6 +166,8 @@ add rule ip terway prerouting meta iifgroup 21506 ip daddr vmap @pod_eni
 flush chain ip terway eni2
 add rule ip terway eni2 meta mark set meta mark and 0xc0ffffff or 0x03000000
 `);
+    const rules = [nftHostText(), nftEniText(2)].map((text) => text.match(/^add rule/gm)?.length);
+    expect(rules).toEqual([CHAIN_RULES.host, CHAIN_RULES.eni]);
     expect(nftForgetEniText(2)).toBe("delete chain ip terway eni2\n");
     expect(nftCleanText()).toBe("add table ip terway\ndelete table ip terway\n");
   });

@@ -9,9 +9,6 @@ import { type PodInterfaces, type PodLink } from "../kernel.ts";
 import { GROUP, LOOPBACK_INDEX, POD_GATEWAY, podAlias, TABLE } from "./layout.ts";
 import { type Step } from "./step.ts";
 
-/** RT_TABLE_MAIN of <linux/rtnetlink.h>. */
-const RT_TABLE_MAIN = 254;
-
 /** What was chosen for the two ends: random, and not in use as far as the kernel knows. */
 export type PodEnds = {
   readonly hostIndex: number;
@@ -60,8 +57,8 @@ export function planPodAgain(pod: PodLink, ends: PodEnds): readonly Step[] {
     { op: "set-link", where: "pod", ifIndex: LOOPBACK_INDEX, up: true },
     { op: "set-link", ...inPod, mtu, up: true },
     { op: "add-address", ...inPod, address },
-    { op: "add-route", ...inPod, table: RT_TABLE_MAIN, to: POD_GATEWAY },
-    { op: "add-route", ...inPod, table: RT_TABLE_MAIN, via: POD_GATEWAY },
+    { op: "add-route", ...inPod, table: TABLE.main, to: POD_GATEWAY },
+    { op: "add-route", ...inPod, table: TABLE.main, via: POD_GATEWAY },
     { op: "add-neighbour", ...inPod, address: POD_GATEWAY, mac: ends.hostMac },
     { op: "map-pod", address, slot },
   ];

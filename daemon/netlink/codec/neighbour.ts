@@ -8,7 +8,7 @@
  */
 import { be16, ip, mac, readFields, schema, u16, u32, u8, type ValuesOf, writeFields } from "./attribute.ts";
 import { NLM_F } from "./header.ts";
-import { AF, familyOf } from "./ip.ts";
+import { AF, familyOf, type IpAddress } from "./ip.ts";
 import { MAKE, type Make, type Request } from "./request.ts";
 import { skipHeader, spanOf, Writer } from "./wire.ts";
 
@@ -138,4 +138,9 @@ export function setForwarding(
 /** `ip neighbour delete`, and with AF_BRIDGE `bridge fdb delete`. ENOENT where it is not there. */
 export function deleteNeighbour(neighbour: NeighbourMessage): Request {
   return { type: RTM_NEIGHBOUR.DEL, flags: NLM_F.REQUEST, payload: encodeNeighbour(neighbour) };
+}
+
+/** `ip neighbour get`: the entry of one address on one device. ENOENT where there is none. */
+export function getNeighbour(key: { readonly index: number; readonly dst: IpAddress }): Request {
+  return { type: RTM_NEIGHBOUR.GET, flags: NLM_F.REQUEST, payload: encodeNeighbour(key) };
 }

@@ -178,6 +178,11 @@ export function dumpElements(target: SetTarget): Request {
   };
 }
 
+/** `nft get element`: answers NFT_MSG_NEWSETELEM; ENOENT where the element, its set or its table is not there. Not within a batch. */
+export function getElement(target: SetTarget, key: SetElement["key"]): Request {
+  return { type: NFT_ELEMENT.GET, flags: NLM_F.REQUEST, payload: encodeSetElements(target, [{ key }]) };
+}
+
 /**
  * Puts changes between the begin and the end of a batch and asks for an answer to the last change. Line it up with
  * `batch(nftBatch(changes), seq, "as-is")`: kernels before 6.10 do not answer the two ends.

@@ -16,12 +16,13 @@ import {
 import { dumpForwarding, dumpLinks, dumpNeighbours, dumpRoutes } from "./dump.ts";
 import { NLM_F } from "./header.ts";
 import { decodeLink, deleteLink, deleteLinkGroup, encodeLink, getLink, RTM_LINK, setLink } from "./link.ts";
-import { decodeNeighbour, NTF, NUD, setForwarding, setNeighbour } from "./neighbour.ts";
+import { decodeNeighbour, getNeighbour, NTF, NUD, setForwarding, setNeighbour } from "./neighbour.ts";
 import {
   addElements,
   decodeSetElements,
   deleteElements,
   flushElements,
+  getElement,
   NFT_ELEMENT,
   nftBatch,
 } from "./nft-element.ts";
@@ -273,5 +274,24 @@ describe("connection tracking", () => {
       const { orig, reply } = decodeConntrack(deleteConntrackMatching(filter).payload);
       expect(orig ?? reply).toBeDefined();
     }
+  });
+});
+
+describe("getNeighbour() and getElement()", () => {
+  it("ask for one thing, with nothing that strict checking refuses", () => {
+    const neighbour = getNeighbour({ index: 7, dst: v4("10.0.0.1") });
+    expect([neighbour.type, neighbour.flags]).toEqual([30, NLM_F.REQUEST]);
+    expect(decodeNeighbour(neighbour.payload)).toEqual({
+      family: 2,
+      index: 7,
+      state: NUD.NONE,
+      flags: 0,
+      type: 0,
+      dst: "10.0.0.1",
+    });
+    const key = [{ kind: "ip", ip: v4("10.0.0.1") }] as const;
+    const element = getElement({ family: 2, table: "t", set: "s" }, key);
+    expect([element.type, element.flags]).toEqual([NFT_ELEMENT.GET, NLM_F.REQUEST]);
+    expect(decodeSetElements(element.payload, { key: ["ip"] }).elements).toEqual([{ key }]);
   });
 });
