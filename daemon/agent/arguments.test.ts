@@ -10,11 +10,23 @@ describe("parseArguments()", () => {
         secretDir: "/var/alibaba-addon-secret",
         stateDir: "/var/lib/terway",
         socketPath: "/var/run/terway/agent.sock",
+        spoolDir: "/var/lib/terway/spool",
         logLevel: "info",
         drain: false,
         check: false,
         help: false,
       },
+    });
+  });
+
+  it("looks for kept DELs in the state directory, unless told otherwise", () => {
+    expect(parseArguments(["--state-dir", "/s"])).toMatchObject({
+      ok: true,
+      value: { spoolDir: "/s/spool" },
+    });
+    expect(parseArguments(["--state-dir", "/s", "--spool-dir", "/p", "--cni-conf-dir", "/c"])).toMatchObject({
+      ok: true,
+      value: { spoolDir: "/p", cniConfDir: "/c" },
     });
   });
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import {
   DEFAULT_CONFIG_DIR,
@@ -18,6 +19,10 @@ export type Arguments = {
   readonly secretDir: string;
   readonly stateDir: string;
   readonly socketPath: string;
+  /** Where the plugin keeps DELs while no agent answers. */
+  readonly spoolDir: string;
+  /** Where the runtime looks for its configuration; absent where somebody else puts it there. */
+  readonly cniConfDir?: string;
   readonly logLevel: (typeof LOG_LEVELS)[number];
   /** Give every ENI back, clean the node, end. */
   readonly drain: boolean;
@@ -32,6 +37,8 @@ export const USAGE = `terwayd: gives ENI addresses to the pods of this node
   --secret-dir DIR  mounted Secret: access-key-id, access-key-secret         (${DEFAULT_SECRET_DIR})
   --state-dir DIR   where the database is kept                               (${DEFAULT_STATE_DIR})
   --socket PATH     where the CNI plugin finds the agent                     (${DEFAULT_SOCKET})
+  --spool-dir DIR   where the CNI plugin keeps DELs while no agent answers   (spool in the state directory)
+  --cni-conf-dir D  write 10-terway.conflist there when pods can be served   (not written)
   --log-level L     ${LOG_LEVELS.join(", ")}                                 (info)
   --check           read the configuration, say what is wrong with it, end
   --drain           with no pod left: give every ENI back to the cloud, remove all that is ours from the node, end
@@ -53,6 +60,8 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
         "secret-dir": { type: "string", default: DEFAULT_SECRET_DIR },
         "state-dir": { type: "string", default: DEFAULT_STATE_DIR },
         socket: { type: "string", default: DEFAULT_SOCKET },
+        "spool-dir": { type: "string" },
+        "cni-conf-dir": { type: "string" },
         "log-level": { type: "string", default: "info" },
         check: { type: "boolean", default: false },
         drain: { type: "boolean", default: false },
@@ -62,11 +71,14 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
     const logLevel = LOG_LEVELS.find((level) => level === values["log-level"]);
     if (logLevel === undefined)
       return failed(`--log-level ${values["log-level"]}: give one of ${LOG_LEVELS.join(", ")}`);
+    const cniConfDir = values["cni-conf-dir"];
     return ok({
       configDir: values.config,
       secretDir: values["secret-dir"],
       stateDir: values["state-dir"],
       socketPath: values.socket,
+      spoolDir: values["spool-dir"] ?? join(values["state-dir"], "spool"),
+      ...(cniConfDir !== undefined && { cniConfDir }),
       logLevel,
       drain: values.drain,
       check: values.check,

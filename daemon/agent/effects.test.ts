@@ -31,6 +31,8 @@ function setup(traces: readonly string[]): {
     attachPod: unused,
     detachPod: unused,
     cleanHost: unused,
+    checkPod: unused,
+    checkNode: unused,
     podTraces: async () =>
       ok(traces.flatMap((text) => ({ address: parseIpv4(text) ?? VIEW.primary, hostName: "tw0" }))),
     async forgetEni() {

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { vSwitchGateway } from "../../proto/cidr.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { type EniId, type VSwitchId } from "../../proto/ids.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
@@ -15,8 +14,9 @@ import {
   type NodeIdentity,
   type VSwitchView,
 } from "../core/cloud.ts";
-import { type EniLink, type Kernel } from "../core/kernel.ts";
+import { type Kernel } from "../core/kernel.ts";
 import { type DescribeScope, type Pool, type PoolEffect } from "../core/pool/model.ts";
+import { eniLink } from "./datapath.ts";
 import { type Log } from "./log.ts";
 import { type Happening } from "./loop.ts";
 
@@ -169,14 +169,15 @@ function addressesOf(options: EffectsOptions, slot: number): readonly string[] {
 /** Awaits the device, then configures it; resolves with its index when the gateway answered. */
 async function linkEni(options: EffectsOptions, slot: number, signal: AbortSignal): Promise<Result<number>> {
   const eni = options.pool().enis.get(slot);
-  const vSwitch = eni === undefined ? undefined : options.vSwitchOf(eni.vSwitch);
-  if (eni?.facts === undefined || vSwitch === undefined) {
+  // The index is known when the device has come.
+  const awaited = eni === undefined ? undefined : eniLink(eni, 0, options);
+  if (eni?.facts === undefined || awaited === undefined) {
     return failed({
       kind: "internal",
       reason: `slot ${slot} is to be linked, but its ENI or vSwitch is not known`,
     });
   }
-  const { id, mac, primary } = eni.facts;
+  const { id, mac } = eni.facts;
   const startedMs = performance.now();
   // Its outcome shows in configureEni, which asks for the same.
   void options.kernel.prepareEni(slot);
@@ -187,15 +188,7 @@ async function linkEni(options: EffectsOptions, slot: number, signal: AbortSigna
   if (!device.ok) return device;
   const appearedMs = performance.now();
   const { ifIndex, name } = device.value;
-  const link: EniLink = {
-    slot,
-    mac,
-    ifIndex,
-    primary,
-    gateway: vSwitchGateway(vSwitch.cidr),
-    mtu: options.mtu,
-  };
-  const configured = await options.kernel.configureEni(link);
+  const configured = await options.kernel.configureEni({ ...awaited, ifIndex });
   if (!configured.ok) return configured;
   const took = {
     waitedMs: Math.round(appearedMs - startedMs),

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { type Fault } from "../../proto/fault.ts";
 import { type StoreChange } from "../store/schema.ts";
 import { type Happening } from "./loop.ts";
 import { attachment, openLab as lab, VIEW } from "./test-lab.ts";
@@ -11,7 +12,10 @@ describe("startLoop()", () => {
     const request = { attachment: attachment("a"), deadlineMs: performance.now() + 1000, leaseOf };
     const grant = await loop.acquire(request);
     order.push("reply");
-    expect(grant).toEqual({ ok: true, value: { address: "10.0.0.10", slot: 0 } });
+    expect(grant).toEqual({
+      ok: true,
+      value: { address: "10.0.0.10", slot: 0, storeMs: expect.any(Number) },
+    });
     expect(order).toEqual(["write put-cooldown", "reply"]);
     loop[Symbol.dispose]();
   });
@@ -50,12 +54,10 @@ describe("startLoop()", () => {
       loop.acquire({ attachment: attachment(id), deadlineMs, leaseOf }),
     );
     expect(loop.pool().waiting).toHaveLength(2);
-    loop.cancel(attachment("nobody"));
-    loop.cancel(attachment("c"));
-    expect(await deleted).toMatchObject({
-      ok: false,
-      fault: { reason: expect.stringContaining("was deleted") },
-    });
+    const fault: Fault = { kind: "not-ready", reason: "it was deleted" };
+    loop.cancel(attachment("nobody"), fault);
+    loop.cancel(attachment("c"), fault);
+    expect(await deleted).toEqual({ ok: false, fault });
     expect(loop.pool().waiting).toHaveLength(1);
     loop[Symbol.dispose]();
     expect(await stopped).toMatchObject({

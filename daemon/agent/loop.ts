@@ -22,7 +22,10 @@ export type Happening = PoolEvent extends infer Event
   : never;
 
 /** An address that the pool gave to an attachment. */
-export type Grant = { readonly address: Ipv4; readonly slot: number };
+export type Granted = { readonly address: Ipv4; readonly slot: number };
+
+/** `storeMs`: how long it took to write it down. */
+export type Grant = Granted & { readonly storeMs: number };
 
 export type Loop = Disposable & {
   readonly pool: () => Pool;
@@ -32,10 +35,10 @@ export type Loop = Disposable & {
   readonly acquire: (request: {
     readonly attachment: Attachment;
     readonly deadlineMs: number;
-    readonly leaseOf: (grant: Grant) => StoreChange;
+    readonly leaseOf: (granted: Granted) => StoreChange;
   }) => Promise<Result<Grant>>;
-  /** Ends the wait of `acquire` for this attachment, if there is one. */
-  readonly cancel: (attachment: Attachment) => void;
+  /** Ends the wait of `acquire` for this attachment with this fault, if there is one. */
+  readonly cancel: (attachment: Attachment, fault: Fault) => void;
 };
 
 export type LoopOptions = {
@@ -46,6 +49,8 @@ export type LoopOptions = {
   readonly nowMs: () => number;
   /** What limits are learnt about: `ecs.g7.xlarge`. */
   readonly instanceType: string;
+  /** Told of the pool after each event. */
+  readonly onPool: (pool: Pool) => void;
   readonly log: Log;
 };
 
@@ -76,6 +81,7 @@ export function startLoop(options: LoopOptions): Loop {
     if (closed) return failed(STOPPING);
     const event: PoolEvent = { ...happening, nowMs: nowMs() };
     const next = step(pool, event);
+    const writtenMs = nowMs();
     const written = options.write([
       ...changes,
       ...storeChanges(next.pool, next.effects, options.instanceType),
@@ -92,7 +98,9 @@ export function startLoop(options: LoopOptions): Loop {
       return written;
     }
     pool = next.pool;
-    for (const effect of next.effects) carryOut(effect, options, waiting, dispatch);
+    const storeMs = nowMs() - writtenMs;
+    for (const effect of next.effects) carryOut(effect, options, { waiting, dispatch, storeMs });
+    options.onPool(pool);
     wakeAt(next.wakeAtMs);
     return ok(undefined);
   }
@@ -106,14 +114,9 @@ export function startLoop(options: LoopOptions): Loop {
         const outcome = dispatch({ kind: "add-requested", attachment, deadlineMs });
         if (!outcome.ok) waiting.settle(attachment, outcome);
       }),
-    cancel(attachment) {
-      if (!waiting.has(attachment)) return;
-      dispatch({ kind: "released", attachment });
-      const fault: Fault = {
-        kind: "not-ready",
-        reason: "the pod was deleted while it waited for an address",
-      };
-      waiting.settle(attachment, failed(fault));
+    cancel(attachment, fault) {
+      // Before the pool refuses it in its own words.
+      if (waiting.settle(attachment, failed(fault))) dispatch({ kind: "released", attachment });
     },
     [Symbol.dispose]() {
       closed = true;
@@ -123,19 +126,21 @@ export function startLoop(options: LoopOptions): Loop {
   };
 }
 
-function carryOut(
-  effect: PoolEffect,
-  { act, log }: LoopOptions,
-  waiting: Waiting,
-  dispatch: Loop["dispatch"],
-): void {
+type Step = {
+  readonly waiting: Waiting;
+  readonly dispatch: Loop["dispatch"];
+  readonly storeMs: number;
+};
+
+function carryOut(effect: PoolEffect, { act, log }: LoopOptions, { waiting, dispatch, storeMs }: Step): void {
   switch (effect.kind) {
-    case "grant":
+    case "grant": {
+      const { attachment, address, slot } = effect;
       // Whoever asked has gone away meanwhile: the address goes back.
-      if (!waiting.settle(effect.attachment, ok({ address: effect.address, slot: effect.slot }))) {
-        queueMicrotask(() => dispatch({ kind: "released", attachment: effect.attachment }));
-      }
+      if (!waiting.settle(attachment, ok({ address, slot, storeMs })))
+        queueMicrotask(() => dispatch({ kind: "released", attachment }));
       break;
+    }
     case "refuse":
       waiting.settle(effect.attachment, failed(effect.fault));
       break;
@@ -148,12 +153,11 @@ function carryOut(
 }
 
 type Asker = {
-  readonly leaseOf: (grant: Grant) => StoreChange;
+  readonly leaseOf: (granted: Granted) => StoreChange;
   readonly settle: (outcome: Result<Grant>) => void;
 };
 
 type Waiting = {
-  readonly has: (attachment: Attachment) => boolean;
   readonly add: (attachment: Attachment, asker: Asker) => void;
   /** Answers the one who asked, once; false where nobody did. */
   readonly settle: (attachment: Attachment, outcome: Result<Grant>) => boolean;
@@ -166,7 +170,6 @@ type Waiting = {
 function openWaiting(): Waiting {
   const askers = new Map<string, Asker>();
   return {
-    has: (attachment) => askers.has(attachmentKey(attachment)),
     add(attachment, asker) {
       askers.set(attachmentKey(attachment), asker);
     },

@@ -1,162 +1,91 @@
-import { describe, expect, it } from "vitest";
-import { type Mac, parseIpv4, parseMac } from "../../proto/addr.ts";
-import { type Fault } from "../../proto/fault.ts";
+import { describe, expect, it, vi } from "vitest";
 import { failed, ok } from "../../proto/result.ts";
-import { type Kernel } from "../core/kernel.ts";
-import { type PodCall } from "../rpc/request.ts";
-import { type AgentApi } from "../rpc/server.ts";
-import { type LeaseRow } from "../store/schema.ts";
-import { openLog } from "./log.ts";
-import { openPods } from "./pods.ts";
-import { attachment, type Lab, openLab } from "./test-lab.ts";
+import { BROKEN, openPodsLab, podCall } from "./pods-lab.ts";
+import { attachment } from "./test-lab.ts";
 
-const BROKEN: Fault = { kind: "kernel", op: "ip link add", errno: "ENOMEM" };
-
-async function unused(): Promise<never> {
-  throw new Error("not used by pods");
-}
-
-/** A kernel in memory: which host link has which address. `broken` makes every call fail. */
-function memoryKernel(): {
-  kernel: Kernel;
-  links: Map<string, string>;
-  broken: { value: boolean };
-  gate: { value?: Promise<void> };
-} {
-  const links = new Map<string, string>();
-  const broken = { value: false };
-  const gate: { value?: Promise<void> } = {};
-  const [hostMac, podMac, gateway] = [
-    mac("02:00:00:00:00:01"),
-    mac("02:00:00:00:00:02"),
-    parseIpv4("169.254.1.1"),
-  ];
-  if (gateway === undefined) throw new Error("gateway");
-  const kernel: Kernel = {
-    prepareHost: unused,
-    awaitEni: unused,
-    prepareEni: unused,
-    configureEni: unused,
-    forgetEni: unused,
-    podTraces: unused,
-    cleanHost: unused,
-    async attachPod({ hostName, address }) {
-      await gate.value;
-      if (broken.value) return failed(BROKEN);
-      links.set(hostName, address);
-      return ok({ hostMac, podMac, gateway });
-    },
-    async detachPod({ hostName }) {
-      if (broken.value) return failed(BROKEN);
-      links.delete(hostName);
-      return ok(undefined);
-    },
-  };
-  return { kernel, links, broken, gate };
-}
-
-function mac(text: string): Mac {
-  const parsed = parseMac(text);
-  if (parsed === undefined) throw new Error(text);
-  return parsed;
-}
-
-type Setup = ReturnType<typeof memoryKernel> & Lab & { readonly pods: AgentApi };
-
-function setup(leases: readonly LeaseRow[] = []): Setup {
-  const lab = openLab();
-  const memory = memoryKernel();
-  const common = {
-    loop: lab.loop,
-    kernel: memory.kernel,
-    write: lab.write,
-    nowMs: () => performance.now(),
-    log: openLog("silent"),
-    checkNetns: () => ok(undefined),
-  };
-  return { ...lab, ...memory, pods: openPods({ ...common, mtu: 1500, addTimeoutMs: 60_000, leases }) };
-}
-
-function call(containerId: string, netns = `/run/netns/${containerId}`): PodCall {
-  return { attachment: attachment(containerId), netns, args: {}, deadlineMs: 30_000, traceparent: "" };
-}
+const ONE_USED = ["idle", "used"];
 
 describe("openPods()", () => {
   it("writes the lease, makes the interface, marks the lease done, then answers", async () => {
-    const { pods, order, links } = setup();
-    const added = await pods.add(call("a"));
+    const { pods, order, links } = openPodsLab();
+    const added = await pods.add(podCall("a"));
+    const ms = expect.any(Number);
     expect(added).toMatchObject({
       ok: true,
       value: {
-        interfaces: [
-          { mac: "02:00:00:00:00:01", sandbox: "", mtu: 1500 },
-          { name: "eth0", mac: "02:00:00:00:00:02", sandbox: "/run/netns/a", mtu: 1500 },
-        ],
-        ips: [{ address: "10.0.0.10/32", gateway: "169.254.1.1", interface: 1 }],
-        routes: [{ dst: "0.0.0.0/0", gw: "169.254.1.1" }],
+        result: {
+          interfaces: [
+            { mac: "02:00:00:00:00:01", sandbox: "", mtu: 1500 },
+            { name: "eth0", mac: "02:00:00:00:00:02", sandbox: "/run/netns/a", mtu: 1500 },
+          ],
+          ips: [{ address: "10.0.0.10/32", gateway: "169.254.1.1", interface: 1 }],
+          routes: [{ dst: "0.0.0.0/0", gw: "169.254.1.1" }],
+        },
+        timing: { wait: ms, store: ms, netlink: ms, total: ms },
       },
     });
     expect(order).toEqual(["write put-lease", "write put-lease"]);
     expect([...links.values()]).toEqual(["10.0.0.10"]);
   });
 
-  it("answers a repeated ADD with the same result", async () => {
-    const { pods, loop } = setup();
-    const first = await pods.add(call("a"));
-    expect(await pods.add(call("a"))).toEqual(first);
-    expect(
-      [...(loop.pool().enis.get(0)?.addresses.values() ?? [])].filter(({ kind }) => kind === "used"),
-    ).toHaveLength(1);
+  it("answers a repeated ADD with the same result, MACs and all", async () => {
+    const { pods, addresses } = openPodsLab();
+    const first = await pods.add(podCall("a"));
+    const second = await pods.add(podCall("a"));
+    expect(second.ok && second.value.result).toEqual(first.ok && first.value.result);
+    expect(addresses().toSorted()).toEqual(ONE_USED);
   });
 
   it("gives the address back where the interface could not be made", async () => {
-    const { pods, broken, loop, links } = setup();
+    const { pods, broken, addresses, links } = openPodsLab();
     broken.value = true;
-    expect(await pods.add(call("a"))).toEqual(failed(BROKEN));
-    expect([...(loop.pool().enis.get(0)?.addresses.values() ?? [])].map(({ kind }) => kind)).toEqual([
-      "idle",
-      "idle",
-    ]);
+    expect(await pods.add(podCall("a"))).toEqual(failed(BROKEN));
+    expect(addresses()).toEqual(["idle", "idle"]);
     expect(links.size).toBe(0);
   });
 
   it("leaves a running pod alone where a repeated ADD fails", async () => {
-    const { pods, broken, loop } = setup();
-    await pods.add(call("a"));
+    const { pods, broken, addresses } = openPodsLab();
+    await pods.add(podCall("a"));
     broken.value = true;
-    expect(await pods.add(call("a"))).toEqual(failed(BROKEN));
-    expect(
-      [...(loop.pool().enis.get(0)?.addresses.values() ?? [])].filter(({ kind }) => kind === "used"),
-    ).toHaveLength(1);
+    expect(await pods.add(podCall("a"))).toEqual(failed(BROKEN));
+    expect(addresses().toSorted()).toEqual(ONE_USED);
+  });
+
+  it("refuses a path that is no network namespace before it asks for an address", async () => {
+    const { pods, gone, order } = openPodsLab();
+    gone.add("/run/netns/a");
+    expect(await pods.add(podCall("a"))).toMatchObject({ ok: false, fault: { kind: "bad-netns" } });
+    expect(order).toEqual([]);
   });
 
   it("makes DEL succeed for what it does not know, and any number of times", async () => {
-    const { pods, links } = setup();
-    expect(await pods.del(call("nobody", ""))).toEqual(ok(undefined));
-    await pods.add(call("a"));
-    for (const _ of [1, 2, 3]) expect(await pods.del(call("a", ""))).toEqual(ok(undefined));
+    const { pods, links } = openPodsLab();
+    expect(await pods.del(podCall("nobody", { netns: "" }))).toEqual(ok(undefined));
+    await pods.add(podCall("a"));
+    for (const _ of [1, 2, 3]) expect(await pods.del(podCall("a", { netns: "" }))).toEqual(ok(undefined));
     expect(links.size).toBe(0);
   });
 
   it("keeps the address where DEL fails, and frees it when it is repeated", async () => {
-    const { pods, broken, links } = setup();
-    await pods.add(call("a"));
+    const { pods, broken, links } = openPodsLab();
+    await pods.add(podCall("a"));
     broken.value = true;
-    expect(await pods.del(call("a"))).toEqual(failed(BROKEN));
+    expect(await pods.del(podCall("a"))).toEqual(failed(BROKEN));
     broken.value = false;
     expect(links.size).toBe(1);
-    expect(await pods.del(call("a"))).toEqual(ok(undefined));
+    expect(await pods.del(podCall("a"))).toEqual(ok(undefined));
     expect(links.size).toBe(0);
   });
 
   it("refuses a second ADD at the same time, and lets DEL wait for the first", async () => {
-    const { pods, gate, links } = setup();
+    const { pods, gate, links } = openPodsLab();
     const { promise, resolve } = Promise.withResolvers<void>();
     gate.value = promise;
-    const adding = pods.add(call("a"));
-    expect(await pods.add(call("a"))).toMatchObject({ ok: false, fault: { kind: "attachment-busy" } });
-    const deleting = pods.del(call("a"));
-    const impatient = await pods.del({ ...call("a"), deadlineMs: 5 });
+    const adding = pods.add(podCall("a"));
+    expect(await pods.add(podCall("a"))).toMatchObject({ ok: false, fault: { kind: "attachment-busy" } });
+    const deleting = pods.del(podCall("a"));
+    const impatient = await pods.del(podCall("a", { deadlineMs: 5 }));
     expect(impatient).toMatchObject({ ok: false, fault: { kind: "deadline" } });
     resolve();
     expect((await adding).ok).toBe(true);
@@ -165,20 +94,112 @@ describe("openPods()", () => {
   });
 
   it("ends an ADD that waits for an address when its pod is deleted", async () => {
-    const { pods, loop } = setup();
-    for (const id of ["a", "b"]) await pods.add(call(id));
-    const waiting = pods.add(call("c"));
-    expect(loop.pool().waiting).toHaveLength(1);
-    expect(await pods.del(call("c"))).toEqual(ok(undefined));
+    const { pods, loop } = openPodsLab();
+    for (const id of ["a", "b"]) await pods.add(podCall(id));
+    const waiting = pods.add(podCall("c"));
+    await vi.waitUntil(() => loop.pool().waiting.length === 1);
+    expect(await pods.del(podCall("c"))).toEqual(ok(undefined));
     expect(await waiting).toMatchObject({ ok: false, fault: { reason: expect.stringContaining("deleted") } });
     expect(loop.pool().waiting).toHaveLength(0);
   });
 
   it("makes room for a pod whose sandbox was made anew under the same id", async () => {
-    const { pods, links } = setup();
-    await pods.add(call("a", "/run/netns/old"));
-    const again = await pods.add(call("a", "/run/netns/new"));
-    expect(again).toMatchObject({ ok: true, value: { interfaces: [{}, { sandbox: "/run/netns/new" }] } });
+    const { pods, links } = openPodsLab();
+    await pods.add(podCall("a", { netns: "/run/netns/old" }));
+    const again = await pods.add(podCall("a", { netns: "/run/netns/new" }));
+    expect(again).toMatchObject({
+      ok: true,
+      value: { result: { interfaces: [{}, { sandbox: "/run/netns/new" }] } },
+    });
     expect(links.size).toBe(1);
+  });
+});
+
+describe("openPods(), when the caller of ADD goes away", () => {
+  it("does nothing for one that is gone already", async () => {
+    const { pods, addresses, order } = openPodsLab();
+    const added = await pods.add(podCall("a", { signal: AbortSignal.abort() }));
+    expect(added).toMatchObject({ ok: false, fault: { kind: "deadline", cause: "the caller has gone" } });
+    expect([addresses(), order]).toEqual([["idle", "idle"], []]);
+  });
+
+  it("stops waiting for an address", async () => {
+    const { pods, loop } = openPodsLab();
+    for (const id of ["a", "b"]) await pods.add(podCall(id));
+    const caller = new AbortController();
+    const waiting = pods.add(podCall("c", { signal: caller.signal }));
+    await vi.waitUntil(() => loop.pool().waiting.length === 1);
+    caller.abort();
+    expect(await waiting).toMatchObject({ ok: false, fault: { cause: "the caller has gone" } });
+    expect(loop.pool().waiting).toEqual([]);
+  });
+
+  it("takes away the interface that was being made, with lease and address", async () => {
+    const { pods, gate, links, addresses, order } = openPodsLab();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gate.value = promise;
+    const caller = new AbortController();
+    const adding = pods.add(podCall("a", { signal: caller.signal }));
+    await Promise.resolve();
+    caller.abort();
+    resolve();
+    expect(await adding).toMatchObject({ ok: false, fault: { cause: "the caller has gone" } });
+    expect([links.size, addresses()]).toEqual([0, ["idle", "idle"]]);
+    expect(order).toEqual(["write put-lease", "write delete-lease"]);
+  });
+
+  it("leaves a pod as it was that runs already", async () => {
+    const { pods, gate, links, addresses } = openPodsLab();
+    await pods.add(podCall("a"));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gate.value = promise;
+    const caller = new AbortController();
+    const adding = pods.add(podCall("a", { signal: caller.signal }));
+    caller.abort();
+    resolve();
+    await adding;
+    expect([links.size, addresses().toSorted()]).toEqual([1, ONE_USED]);
+  });
+});
+
+describe("openPods(), with DELs that the plugin kept", () => {
+  it("carries out the one of an attachment before its next ADD", async () => {
+    const { pods, kept, order } = openPodsLab();
+    await pods.add(podCall("a"));
+    kept.add("terway/a/eth0");
+    order.length = 0;
+    expect((await pods.add(podCall("a"))).ok).toBe(true);
+    expect(order).toEqual(["write delete-lease", "write put-lease", "write put-lease"]);
+    expect(kept.size).toBe(0);
+  });
+
+  it("does not carry one out that an ADD took over while it waited", async () => {
+    const { pods, gate, links, kept } = openPodsLab();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gate.value = promise;
+    kept.add("terway/a/eth0");
+    const adding = pods.add(podCall("a"));
+    const finished: string[] = [];
+    const replayed = pods.replayDel(attachment("a"), {
+      isPending: () => kept.has("terway/a/eth0"),
+      finish: () => finished.push("a"),
+    });
+    resolve();
+    expect((await adding).ok).toBe(true);
+    expect(await replayed).toEqual(ok(undefined));
+    expect([links.size, finished]).toEqual([1, []]);
+  });
+
+  it("finishes one when it is carried out, and not where that failed", async () => {
+    const { pods, links, broken } = openPodsLab();
+    await pods.add(podCall("a"));
+    const finished: string[] = [];
+    const pending = { isPending: () => true, finish: () => finished.push("a") };
+    broken.value = true;
+    expect(await pods.replayDel(attachment("a"), pending)).toEqual(failed(BROKEN));
+    expect(finished).toEqual([]);
+    broken.value = false;
+    expect(await pods.replayDel(attachment("a"), pending)).toEqual(ok(undefined));
+    expect([links.size, finished]).toEqual([0, ["a"]]);
   });
 });

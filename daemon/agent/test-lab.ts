@@ -86,6 +86,7 @@ export function openLab(): Lab {
     },
     nowMs: () => performance.now(),
     instanceType: "ecs.g7.xlarge",
+    onPool: () => undefined,
     log: openLog("silent"),
   });
   loop.dispatch({ kind: "described", scope: { by: "instance" }, views: [VIEW] });

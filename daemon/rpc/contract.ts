@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Metadata, type ServiceDefinition } from "@grpc/grpc-js";
 import { loadSync, type MessageTypeDefinition, type PackageDefinition } from "@grpc/proto-loader";
 import { cniCode, describeFault, type Fault, grpcStatus, remedyFor } from "../../proto/fault.ts";
-import { FAULT_TRAILER } from "../../proto/paths.ts";
+import { FAULT_TRAILER, TIMING_TRAILER } from "../../proto/paths.ts";
 
 /** Beside the bundle (`make build` puts it there), or in the sources. */
 const PROTO_FILES = [
@@ -36,6 +36,18 @@ export type AttachmentRequest = {
   readonly netns: string;
   readonly cniArgs: string;
 };
+
+export type GcRequest = {
+  readonly call: CallMessage | null;
+  readonly network: string;
+  readonly attachmentsGiven: boolean;
+  readonly attachments: readonly AttachmentMessage[];
+};
+
+export type StatusRequest = { readonly call: CallMessage | null };
+
+/** Milliseconds by phase. */
+export type Timing = Readonly<Record<string, number>>;
 
 export type Contract = {
   readonly packageDefinition: PackageDefinition;
@@ -68,6 +80,14 @@ export function loadContract(): Contract {
       return { code: grpcStatus(value), details: describeFault(value), metadata };
     },
   };
+}
+
+/** The trailer that says how long each phase took, in the form of the Server-Timing header (W3C Server Timing, section 2). */
+export function timingTrailer(timing: Timing): Metadata {
+  const metadata = new Metadata();
+  const phases = Object.entries(timing).map(([phase, ms]) => `${phase};dur=${ms}`);
+  metadata.set(TIMING_TRAILER, phases.join(", "));
+  return metadata;
 }
 
 function isMessage(

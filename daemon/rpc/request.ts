@@ -7,9 +7,9 @@ import { type Attachment } from "../../proto/attachment.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { PROTOCOL } from "../../proto/paths.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { type AttachmentRequest, type CallMessage } from "./contract.ts";
+import { type AttachmentRequest, type CallMessage, type GcRequest } from "./contract.ts";
 
-/** One ADD, DEL or CHECK as the agent handles it. */
+/** One ADD or DEL as the agent handles it. */
 export type PodCall = {
   readonly attachment: Attachment;
   /** CNI_NETNS; may be empty for DEL. */
@@ -19,6 +19,18 @@ export type PodCall = {
   /** Milliseconds that the caller waits, counted from now. */
   readonly deadlineMs: number;
   readonly traceparent: string;
+  /** Fires when the caller is gone (its connection is closed) or its deadline has passed: nobody will read the answer. */
+  readonly signal: AbortSignal;
+};
+
+/** CHECK: `prevResult` is the result of ADD that the runtime kept, as it stands in the configuration. */
+export type CheckCall = PodCall & { readonly prevResult: unknown };
+
+/** GC of one network. */
+export type GcCall = {
+  readonly network: string;
+  /** What the runtime says is in use; `undefined` where it gave no list. */
+  readonly valid: readonly Attachment[] | undefined;
 };
 
 /** CNI SPEC.md 1.1.0: network names and container ids. */
@@ -38,7 +50,17 @@ export function checkCall(call: CallMessage | null): Result<CallMessage> {
   return ok(call);
 }
 
-export function checkPodCall(request: AttachmentRequest, netnsNeeded: boolean): Result<PodCall> {
+/** Milliseconds that the caller waits. */
+export function deadlineOf(call: CallMessage | null): number {
+  const asked = call?.deadlineMs ?? 0;
+  return asked === 0 ? DEFAULT_DEADLINE_MS : Math.min(asked, LONGEST_DEADLINE_MS);
+}
+
+export function checkPodCall(
+  request: AttachmentRequest,
+  netnsNeeded: boolean,
+  signal: AbortSignal,
+): Result<PodCall> {
   const call = checkCall(request.call);
   if (!call.ok) return call;
   const { network = "", containerId = "", ifname = "" } = request.attachment ?? {};
@@ -50,14 +72,57 @@ export function checkPodCall(request: AttachmentRequest, netnsNeeded: boolean): 
   ];
   if (bad.length > 0)
     return refuse({ kind: "bad-env", names: bad, reason: "missing or malformed in the request" });
-  const asked = call.value.deadlineMs;
   return ok({
     attachment: { network, containerId, ifName: ifname },
     netns: request.netns,
     args: parseArgs(request.cniArgs),
-    deadlineMs: asked === 0 ? DEFAULT_DEADLINE_MS : Math.min(asked, LONGEST_DEADLINE_MS),
+    deadlineMs: deadlineOf(call.value),
     traceparent: call.value.traceparent,
+    signal,
   });
+}
+
+/** CNI SPEC.md 1.1.0, section "CHECK": the configuration has to carry `prevResult`. */
+export function checkCheckCall(request: AttachmentRequest, signal: AbortSignal): Result<CheckCall> {
+  const call = checkPodCall(request, true, signal);
+  if (!call.ok) return call;
+  const prevResult = prevResultOf(request.call?.config);
+  if (prevResult !== undefined) return ok({ ...call.value, prevResult });
+  return refuse({ kind: "bad-config", key: "prevResult", reason: "CHECK needs the result of ADD in it" });
+}
+
+function prevResultOf(config: Uint8Array | undefined): unknown {
+  try {
+    const parsed: unknown = JSON.parse(new TextDecoder().decode(config));
+    return typeof parsed === "object" && parsed !== null && "prevResult" in parsed
+      ? (parsed.prevResult ?? undefined)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A list with an entry that is no attachment is refused as a whole: what it means to spare would be removed. */
+export function checkGcCall(request: GcRequest): Result<GcCall> {
+  const call = checkCall(request.call);
+  if (!call.ok) return call;
+  const { network } = request;
+  if (!NAME.test(network))
+    return refuse({ kind: "bad-env", names: ["network"], reason: "missing or malformed in the request" });
+  if (!request.attachmentsGiven) return ok({ network, valid: undefined });
+  const bad = request.attachments.findIndex(
+    ({ containerId, ifname }) => !NAME.test(containerId) || !IF_NAME.test(ifname),
+  );
+  if (bad >= 0) {
+    const key = `cni.dev/valid-attachments[${bad}]`;
+    return refuse({ kind: "bad-config", key, reason: "containerID or ifname is missing or malformed" });
+  }
+  const valid = request.attachments.map(({ containerId, ifname }) => ({
+    network,
+    containerId,
+    ifName: ifname,
+  }));
+  return ok({ network, valid });
 }
 
 /** "K=V;K=V"; a pair without "=" was refused by the plugin and is left out here. */

@@ -1,18 +1,29 @@
 import { mkdtempSync, rmSync, statSync } from "node:fs";
-import { createServer } from "node:net";
+import { EventEmitter } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Client, credentials, makeClientConstructor, type ServiceError } from "@grpc/grpc-js";
+import {
+  type Client,
+  credentials,
+  makeClientConstructor,
+  type Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { TIMING_TRAILER } from "../../proto/paths.ts";
 import { failed, ok } from "../../proto/result.ts";
 import { loadContract } from "./contract.ts";
-import { type PodCall } from "./request.ts";
+import { type CheckCall, type GcCall, type PodCall } from "./request.ts";
 import { type AgentApi, openRpcServer, type RpcServer } from "./server.ts";
 
 let directory = "";
 let socketPath = "";
 let seen: PodCall[] = [];
+let checked: CheckCall[] = [];
+let collected: GcCall[] = [];
 let bugs: unknown[] = [];
 let server: RpcServer;
 
@@ -25,13 +36,28 @@ const RESULT = {
 const API: AgentApi = {
   add: async (call) => {
     seen.push(call);
-    return ok(RESULT);
+    if (call.attachment.containerId === "slow") await new Promise((resolve) => onGone(call.signal, resolve));
+    return ok({ result: RESULT, timing: { wait: 0.1, store: 0.3, netlink: 1.2, total: 1.6 } });
   },
   del: async (call) => {
     if (call.attachment.containerId === "bug") throw new Error("a bug");
     return failed({ kind: "kernel", op: "ip link delete", errno: "EBUSY", extAck: "wörtlich" });
   },
+  check: async (call) => {
+    checked.push(call);
+    return failed({ kind: "check-failed", attachment: "terway/c1/eth0", differences: ["route is missing"] });
+  },
+  gc: async (call) => {
+    collected.push(call);
+    return ok(undefined);
+  },
+  status: async () => failed({ kind: "cannot-serve", reason: "it is starting" }),
 };
+
+function onGone(signal: AbortSignal, act: (value: unknown) => void): void {
+  if (signal.aborted) act(undefined);
+  else signal.addEventListener("abort", act);
+}
 
 const REQUEST = {
   call: { protocol: 1, deadlineMs: 5000, traceparent: "00-1-2-01", config: Buffer.from("{}") },
@@ -44,6 +70,8 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), "terway-rpc-"));
   socketPath = join(directory, "run/agent.sock");
   seen = [];
+  checked = [];
+  collected = [];
   bugs = [];
   const opened = await openRpcServer({ socketPath, api: API, onBug: (bug) => bugs.push(bug), drainMs: 100 });
   if (!opened.ok) throw new Error(opened.fault);
@@ -54,7 +82,12 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-type Answer = { readonly error: ServiceError | null; readonly reply: unknown };
+type Answer = {
+  readonly error: ServiceError | null;
+  readonly reply: unknown;
+  /** Of the trailing metadata. */
+  readonly timing: readonly unknown[];
+};
 
 async function ask(method: string, request: object, service = loadContract().service): Promise<Answer> {
   const Constructor = makeClientConstructor(service, "Service");
@@ -63,18 +96,36 @@ async function ask(method: string, request: object, service = loadContract().ser
   if (typeof call !== "function") throw new Error(`no method ${method}`);
   try {
     return await new Promise<Answer>((resolve) => {
-      call.call(client, request, (error: ServiceError | null, reply: unknown) => resolve({ error, reply }));
+      let answer: Omit<Answer, "timing"> | undefined;
+      const asked: unknown = call.call(client, request, (error: ServiceError | null, reply: unknown) => {
+        answer = { error, reply };
+      });
+      // "status" brings the trailers, and comes after the reply.
+      if (asked instanceof EventEmitter)
+        asked.on("status", ({ metadata }: { readonly metadata: Metadata }) => {
+          const timing = metadata.get(TIMING_TRAILER);
+          setImmediate(() => resolve({ error: null, reply: undefined, ...answer, timing }));
+        });
     });
   } finally {
     client.close();
   }
 }
 
+function withConfig(config: string): object {
+  return { ...REQUEST, call: { ...REQUEST.call, config: Buffer.from(config) } };
+}
+
+async function askGc(more: object): Promise<Answer> {
+  return ask("Gc", { call: REQUEST.call, network: "terway", ...more });
+}
+
 describe("openRpcServer()", () => {
   it("passes a call on and its result back", async () => {
-    const { error, reply } = await ask("Add", REQUEST);
+    const { error, reply, timing } = await ask("Add", REQUEST);
     expect(error).toBeNull();
     expect(reply).toEqual(RESULT);
+    expect(timing).toEqual(["wait;dur=0.1, store;dur=0.3, netlink;dur=1.2, total;dur=1.6"]);
     expect(seen).toEqual([
       {
         attachment: { network: "terway", containerId: "c1", ifName: "eth0" },
@@ -82,8 +133,32 @@ describe("openRpcServer()", () => {
         args: { IgnoreUnknown: "1", K8S_POD_NAME: "web" },
         deadlineMs: 5000,
         traceparent: "00-1-2-01",
+        signal: expect.any(AbortSignal),
       },
     ]);
+  });
+
+  it("tells the handler when the caller's connection breaks, and when its time is over", async () => {
+    const attachment = { ...REQUEST.attachment, containerId: "slow" };
+    const method = loadContract().service["Add"];
+    const message = method?.requestSerialize({ ...REQUEST, attachment }) ?? Buffer.alloc(0);
+    const session = connectHttp2("http://localhost", { createConnection: () => connect(socketPath) });
+    const stream = session.request({
+      ":method": "POST",
+      ":path": method?.path ?? "",
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    stream.on("error", () => undefined);
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(message.length, 1);
+    stream.end(Buffer.concat([prefix, message]));
+    await vi.waitUntil(() => seen.length === 1);
+    expect(seen[0]?.signal.aborted).toBe(false);
+    session.destroy();
+    await vi.waitUntil(() => seen[0]?.signal.aborted === true);
+    await ask("Add", { ...REQUEST, attachment, call: { ...REQUEST.call, deadlineMs: 30 } });
+    expect(seen[1]?.signal.aborted).toBe(true);
   });
 
   it("carries a fault with its CNI code beside the gRPC status", async () => {
@@ -125,10 +200,45 @@ describe("openRpcServer()", () => {
     expect((await ask("Add", { ...REQUEST, call: { ...REQUEST.call, protocol: 0 } })).error).toBeNull();
   });
 
-  it("says that it does not have the other commands", async () => {
-    for (const method of ["Check", "Gc", "Status"]) {
-      expect((await ask(method, { call: REQUEST.call })).error?.code, method).toBe(12);
+  it("passes CHECK on with the result of ADD, and does without one refuse it", async () => {
+    const { error } = await ask("Check", withConfig('{"prevResult":{"ips":[]}}'));
+    expect([error?.code, error?.details]).toEqual([
+      9,
+      "terway/c1/eth0 is not as ADD made it: route is missing",
+    ]);
+    expect(checked).toMatchObject([{ netns: "/run/netns/p", prevResult: { ips: [] } }]);
+    for (const config of ["", "{", "[]", "{}", '{"prevResult":null}']) {
+      const refused = (await ask("Check", withConfig(config))).error;
+      expect([refused?.code, refused?.details], config).toEqual([
+        3,
+        "network configuration: prevResult: CHECK needs the result of ADD in it",
+      ]);
     }
+    expect(checked).toHaveLength(1);
+  });
+
+  it("tells a list without entries from no list", async () => {
+    const attachments = [{ network: "terway", containerId: "c1", ifname: "eth0" }];
+    for (const more of [{}, { attachmentsGiven: true }, { attachmentsGiven: true, attachments }])
+      expect((await askGc(more)).error).toBeNull();
+    expect(collected).toEqual([
+      { network: "terway", valid: undefined },
+      { network: "terway", valid: [] },
+      { network: "terway", valid: [{ network: "terway", containerId: "c1", ifName: "eth0" }] },
+    ]);
+    const bad = await askGc({
+      attachmentsGiven: true,
+      attachments: [...attachments, { containerId: "", ifname: "eth0" }],
+    });
+    expect(bad.error?.details).toContain("cni.dev/valid-attachments[1]");
+    expect((await askGc({ network: "" })).error?.details).toContain("network");
+    expect(collected).toHaveLength(3);
+  });
+
+  it("answers STATUS", async () => {
+    const { error } = await ask("Status", { call: REQUEST.call });
+    expect([error?.code, error?.details]).toEqual([14, "a new pod could not be served: it is starting"]);
+    expect((await ask("Status", { call: null })).error?.code).toBe(3);
   });
 
   it("answers standard health checks", async () => {

@@ -9,6 +9,7 @@ import { chmod, mkdir, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import {
+  type Metadata,
   Server,
   ServerCredentials,
   type ServerUnaryCall,
@@ -19,8 +20,25 @@ import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { type AttachmentRequest, loadContract } from "./contract.ts";
-import { checkCall, checkPodCall, type PodCall } from "./request.ts";
+import {
+  type AttachmentRequest,
+  type CallMessage,
+  type GcRequest,
+  loadContract,
+  type StatusRequest,
+  type Timing,
+  timingTrailer,
+} from "./contract.ts";
+import {
+  checkCall,
+  type CheckCall,
+  checkCheckCall,
+  checkGcCall,
+  checkPodCall,
+  deadlineOf,
+  type GcCall,
+  type PodCall,
+} from "./request.ts";
 
 /** The CNI result, without the version: agent.proto, AddReply. */
 export type AddResult = {
@@ -34,9 +52,15 @@ export type AddResult = {
   readonly routes: readonly { readonly dst: string; readonly gw: string }[];
 };
 
+/** `timing` goes to the caller in the trailer `TIMING_TRAILER`. */
+export type Added = { readonly result: AddResult; readonly timing: Timing };
+
 export type AgentApi = {
-  readonly add: (call: PodCall) => Promise<Result<AddResult>>;
+  readonly add: (call: PodCall) => Promise<Result<Added>>;
   readonly del: (call: PodCall) => Promise<Result<void>>;
+  readonly check: (call: CheckCall) => Promise<Result<void>>;
+  readonly gc: (call: GcCall) => Promise<Result<void>>;
+  readonly status: () => Promise<Result<void>>;
 };
 
 export type RpcServer = AsyncDisposable & {
@@ -107,6 +131,24 @@ async function answers(socketPath: string): Promise<boolean> {
 }
 
 type Reply = sendUnaryData<object>;
+type Call<Request> = ServerUnaryCall<Request, object>;
+/** A message, and the trailer that goes with it. */
+type Answer = { readonly message: object; readonly trailer?: Metadata };
+
+/**
+ * Fires when the connection is closed, when the deadline of gRPC passes, or when that of the request does. `done` ends the
+ * watch.
+ */
+function watchCaller(call: Call<{ readonly call: CallMessage | null }>): {
+  readonly signal: AbortSignal;
+  readonly done: () => void;
+} {
+  const gone = new AbortController();
+  const timer = setTimeout(() => gone.abort(), deadlineOf(call.request.call));
+  call.on("cancelled", () => gone.abort());
+  if (call.cancelled) gone.abort();
+  return { signal: gone.signal, done: () => clearTimeout(timer) };
+}
 
 function handlers(
   { api, onBug }: RpcOptions,
@@ -114,34 +156,49 @@ function handlers(
 ): Record<string, UntypedHandleCall> {
   /** A handler that answers with the outcome of `act`, and with `internal` where it throws. */
   const unary =
-    <Request>(act: (request: Request) => Promise<Result<object>>) =>
-    (call: ServerUnaryCall<Request, object>, reply: Reply): void => {
-      act(call.request)
-        .catch((error: unknown): Result<object> => {
+    <Request extends { readonly call: CallMessage | null }>(
+      act: (request: Request, signal: AbortSignal) => Promise<Result<Answer>>,
+    ) =>
+    (call: Call<Request>, reply: Reply): void => {
+      const caller = watchCaller(call);
+      void (async () => {
+        const outcome = await act(call.request, caller.signal).catch((error: unknown): Result<Answer> => {
           onBug(error);
           return failed({ kind: "internal", reason: error instanceof Error ? error.message : String(error) });
-        })
-        .then((outcome) => (outcome.ok ? reply(null, outcome.value) : reply(toStatus(outcome.fault))))
-        .catch(onBug);
+        });
+        caller.done();
+        if (outcome.ok) reply(null, outcome.value.message, outcome.value.trailer);
+        else reply(toStatus(outcome.fault));
+      })().catch(onBug);
     };
-  const notYet = (what: string): UntypedHandleCall =>
-    unary<AttachmentRequest>(async ({ call }) => {
-      const checked = checkCall(call);
-      return checked.ok ? failed({ kind: "unsupported", what }) : checked;
-    });
   return {
-    Add: unary<AttachmentRequest>(async (request) => {
-      const call = checkPodCall(request, true);
-      return call.ok ? api.add(call.value) : call;
-    }),
-    Del: unary<AttachmentRequest>(async (request) => {
-      const call = checkPodCall(request, false);
+    Add: unary<AttachmentRequest>(async (request, signal) => {
+      const call = checkPodCall(request, true, signal);
       if (!call.ok) return call;
-      const outcome = await api.del(call.value);
-      return outcome.ok ? ok({}) : outcome;
+      const added = await api.add(call.value);
+      if (!added.ok) return added;
+      return ok({ message: added.value.result, trailer: timingTrailer(added.value.timing) });
     }),
-    Check: notYet("CHECK"),
-    Gc: notYet("GC"),
-    Status: notYet("STATUS"),
+    Del: unary<AttachmentRequest>(async (request, signal) => {
+      const call = checkPodCall(request, false, signal);
+      return call.ok ? empty(await api.del(call.value)) : call;
+    }),
+    Check: unary<AttachmentRequest>(async (request, signal) => {
+      const call = checkCheckCall(request, signal);
+      return call.ok ? empty(await api.check(call.value)) : call;
+    }),
+    Gc: unary<GcRequest>(async (request) => {
+      const call = checkGcCall(request);
+      return call.ok ? empty(await api.gc(call.value)) : call;
+    }),
+    Status: unary<StatusRequest>(async (request) => {
+      const call = checkCall(request.call);
+      return call.ok ? empty(await api.status()) : call;
+    }),
   };
+}
+
+/** DelReply, CheckReply, GcReply and StatusReply have no fields. */
+function empty(outcome: Result<void>): Result<Answer> {
+  return outcome.ok ? ok({ message: {} }) : outcome;
 }

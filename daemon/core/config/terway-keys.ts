@@ -5,7 +5,7 @@
  * @module
  */
 import * as z from "zod";
-import { SOCKET_CONFIG_KEY } from "../../../proto/paths.ts";
+import { SOCKET_CONFIG_KEY, SPOOL_CONFIG_KEY } from "../../../proto/paths.ts";
 import { key, type KeyTable, later } from "./key-table.ts";
 import { cidrList, count, networkName, oneOf, oneOfAnyCase, text } from "./kinds.ts";
 
@@ -33,6 +33,11 @@ const shape = {
   [SOCKET_CONFIG_KEY]: key(text("the path of a unix socket").optional(), {
     meaning: "Where the plugin finds the agent.",
     absent: "`/var/run/terway/agent.sock`",
+    ours: true,
+  }),
+  [SPOOL_CONFIG_KEY]: key(text("the path of a directory").optional(), {
+    meaning: "Where the plugin keeps DELs while no agent answers.",
+    absent: "`/var/lib/terway/spool`",
     ours: true,
   }),
 };

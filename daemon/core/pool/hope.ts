@@ -33,7 +33,7 @@ export function refuseHopeless(draft: Draft): void {
 }
 
 /** How many addresses may still come, at most. */
-function supplyOf(pool: Pool, nowMs: number): number {
+export function supplyOf(pool: Pool, nowMs: number): number {
   if (!pool.cloudSeen) return isSurveyRefused(pool) ? 0 : Number.POSITIVE_INFINITY;
   let supply = 0;
   for (const eni of pool.enis.values()) supply += supplyOfEni(pool, eni, nowMs);
@@ -82,8 +82,8 @@ function coolingTimes(pool: Pool): number[] {
   return times.sort((a, b) => a - b);
 }
 
-/** The cause, most telling first. */
-function whyNot(pool: Pool, nowMs: number): Fault {
+/** Why no address can be had, most telling first. */
+export function whyNot(pool: Pool, nowMs: number): Fault {
   if (!pool.cloudSeen && pool.survey.fault !== undefined) return pool.survey.fault.fault;
   if (roomForEnis(pool, false) <= 0 && !isInhibited(pool, nowMs)) return whyFull(pool, nowMs);
   if (pool.inhibited !== undefined && isInhibited(pool, nowMs)) return pool.inhibited.fault;

@@ -1,0 +1,140 @@
+/**
+ * ADD of a pod, from the call to its answer: address from the pool, lease on disk, interface in the kernel, lease marked
+ * done. Nothing here asks the Kubernetes API or, with an idle address in the pool, the cloud.
+ *
+ * @module
+ */
+import { attachmentKey } from "../../proto/attachment.ts";
+import { type Fault } from "../../proto/fault.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { type PodInterfaces } from "../core/kernel.ts";
+import { type PodCall } from "../rpc/request.ts";
+import { type Added, type AddResult } from "../rpc/server.ts";
+import { type LeaseRow } from "../store/schema.ts";
+import { newLease, podLink, podName, type Pods, release, remove, roundMs } from "./leases.ts";
+import { type Grant } from "./loop.ts";
+
+/** Taken off the caller's deadline, so that our answer with the cause arrives before the caller gives up. */
+const ANSWER_MARGIN_MS = 2000;
+
+/** The lock of the attachment is held. Where the caller goes away, all that the call made is undone. */
+export async function attach(pods: Pods, call: PodCall): Promise<Result<Added>> {
+  const { nowMs, log, held } = pods;
+  const key = attachmentKey(call.attachment);
+  const about = { attachment: key, pod: podName(call.args) };
+  const startedMs = nowMs();
+  const ready = await makeReady(pods, call);
+  if (!ready.ok) return ready;
+  const grant = await acquire(pods, call, startedMs);
+  const grantedMs = nowMs();
+  if (!grant.ok) {
+    const tookMs = Math.round(grantedMs - startedMs);
+    log.warn({ ...about, fault: grant.fault, tookMs }, "no address for the pod");
+    return grant;
+  }
+  const lease = newLease(call, grant.value, held.get(key)?.lease);
+  held.set(key, { lease, sinceMs: startedMs });
+  const made = await makeInterface(pods, call, lease, startedMs);
+  const madeMs = nowMs();
+  if (!made.ok) return made;
+  const done: LeaseRow = { ...lease, state: "done", hostMac: made.value.hostMac, podMac: made.value.podMac };
+  const written = pods.write([{ kind: "put-lease", lease: done }]);
+  if (!written.ok) {
+    await remove(pods, lease);
+    return written;
+  }
+  held.set(key, { lease: done, sinceMs: startedMs });
+  const doneMs = nowMs();
+  const took = { waitedMs: roundMs(grantedMs - startedMs), kernelMs: roundMs(doneMs - grantedMs) };
+  const { storeMs } = grant.value;
+  const timing = {
+    wait: roundMs(grantedMs - startedMs - storeMs),
+    store: roundMs(storeMs + doneMs - madeMs),
+    netlink: roundMs(madeMs - grantedMs),
+    total: roundMs(doneMs - startedMs),
+  };
+  log.info({ ...about, address: lease.address, slot: lease.slot, ...took, timing }, "pod attached");
+  return ok({ result: resultOf(done, made.value, pods.mtu), timing });
+}
+
+/** Is the namespace one? Then away with what a former sandbox of the same name has left, or a DEL that was not heard. */
+async function makeReady(pods: Pods, call: PodCall): Promise<Result<void>> {
+  const netns = pods.checkNetns(call.netns);
+  if (!netns.ok) return netns;
+  const former = pods.held.get(attachmentKey(call.attachment))?.lease;
+  const isDeleted = pods.pendingDels.has(call.attachment);
+  const isOther = former !== undefined && (former.state !== "done" || former.netns !== call.netns);
+  if (former !== undefined && (isOther || isDeleted)) {
+    const removed = await remove(pods, former);
+    if (!removed.ok) return removed;
+  }
+  return isDeleted ? pods.pendingDels.forget(call.attachment) : ok(undefined);
+}
+
+async function acquire(pods: Pods, call: PodCall, startedMs: number): Promise<Result<Grant>> {
+  const { loop, held } = pods;
+  const { attachment, signal } = call;
+  if (signal.aborted) return failed(gone(pods, startedMs));
+  const stop = (): void => loop.cancel(attachment, gone(pods, startedMs));
+  signal.addEventListener("abort", stop, { once: true });
+  const waitMs = Math.min(Math.max(call.deadlineMs - ANSWER_MARGIN_MS, 1), pods.addTimeoutMs);
+  const grant = await loop.acquire({
+    attachment,
+    deadlineMs: startedMs + waitMs,
+    leaseOf: (granted) => ({
+      kind: "put-lease",
+      lease: newLease(call, granted, held.get(attachmentKey(attachment))?.lease),
+    }),
+  });
+  signal.removeEventListener("abort", stop);
+  return grant;
+}
+
+/** The interface, or nothing of it. What a repeated ADD finds of a pod that runs is left as it is, whatever happens. */
+async function makeInterface(
+  pods: Pods,
+  call: PodCall,
+  lease: LeaseRow,
+  startedMs: number,
+): Promise<Result<PodInterfaces>> {
+  const about = { attachment: attachmentKey(call.attachment), pod: lease.pod, address: lease.address };
+  const isOurs = lease.state === "pending";
+  const isGone = (): boolean => call.signal.aborted;
+  const undone = (): Result<PodInterfaces> => {
+    pods.log.warn({ ...about }, "the caller has gone; the ADD was undone");
+    return failed(gone(pods, startedMs));
+  };
+  if (isGone() && isOurs) {
+    release(pods, lease);
+    return undone();
+  }
+  const made = await pods.kernel.attachPod(podLink(lease, pods.mtu));
+  if (!made.ok) {
+    pods.log.warn(
+      { ...about, fault: made.fault },
+      "the pod's interface could not be made; the change was undone",
+    );
+    if (isOurs) release(pods, lease);
+    return made;
+  }
+  if (!isGone() || !isOurs) return made;
+  const removed = await remove(pods, lease);
+  return removed.ok ? undone() : removed;
+}
+
+/** Nobody reads it, but the log. */
+function gone({ nowMs }: Pods, startedMs: number): Fault {
+  const cause = "the caller has gone";
+  return { kind: "deadline", what: "ADD", waitedMs: nowMs() - startedMs, cause };
+}
+
+function resultOf(lease: LeaseRow, made: PodInterfaces, mtu: number): AddResult {
+  return {
+    interfaces: [
+      { name: lease.hostName, mac: made.hostMac, sandbox: "", mtu },
+      { name: lease.ifName, mac: made.podMac, sandbox: lease.netns, mtu },
+    ],
+    ips: [{ address: `${lease.address}/32`, gateway: made.gateway, interface: 1 }],
+    routes: [{ dst: "0.0.0.0/0", gw: made.gateway }],
+  };
+}

@@ -1,0 +1,92 @@
+/**
+ * CHECK of a pod, and the same look at all pods for STATUS. Nothing is changed by a look.
+ *
+ * @module
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseMac } from "../../proto/addr.ts";
+import { attachmentKey } from "../../proto/attachment.ts";
+import { describeFault } from "../../proto/fault.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { poolDifferences } from "../core/check/lease.ts";
+import { resultDifferences } from "../core/check/prev-result.ts";
+import { type CheckCall } from "../rpc/request.ts";
+import { type LeaseRow } from "../store/schema.ts";
+import { attachmentOf, linkedPods, podLink, type Pods } from "./leases.ts";
+
+/** CHECK may come right after ADD: what differs is looked at once more after this time. */
+const CONVERGENCE_MS = 100;
+
+/** The lock of the attachment is held. */
+export async function check(pods: Pods, call: CheckCall): Promise<Result<void>> {
+  const attachment = attachmentKey(call.attachment);
+  const lease = pods.held.get(attachment)?.lease;
+  const refuse = (differences: readonly string[]): Result<void> =>
+    failed({ kind: "check-failed", attachment, differences });
+  if (lease === undefined) return refuse(["the agent has no lease"]);
+  if (lease.state !== "done") return refuse(["its ADD has not come to an end"]);
+  const known = [
+    ...(lease.netns === call.netns ? [] : [`it was made in ${lease.netns}, not in ${call.netns}`]),
+    ...resultDifferences(call.prevResult, lease),
+  ];
+  let found = await look(pods, lease);
+  if (found.ok && found.value.length > 0) {
+    await sleep(CONVERGENCE_MS);
+    found = await look(pods, lease);
+  }
+  if (!found.ok) return found;
+  const differences = [...known, ...found.value];
+  if (differences.length === 0) return ok(undefined);
+  pods.log.warn({ attachment, pod: lease.pod, differences }, "CHECK found differences");
+  return refuse(differences);
+}
+
+/** Pool and kernel, beside the lease. */
+async function look(pods: Pods, lease: LeaseRow): Promise<Result<readonly string[]>> {
+  const link = podLink(lease, pods.mtu);
+  const fromPool = poolDifferences(pods.loop.pool(), attachmentOf(lease), link);
+  const [hostMac, podMac] = [parseMac(lease.hostMac), parseMac(lease.podMac)];
+  if (hostMac === undefined || podMac === undefined)
+    return ok([...fromPool, "the lease does not say which MACs its interface has"]);
+  const inKernel = await pods.kernel.checkPod({ ...link, hostMac, podMac });
+  return inKernel.ok ? ok([...fromPool, ...inKernel.value]) : inKernel;
+}
+
+/** One line for each thing that a running pod lacks in the kernel. Pods whose namespace is gone wait for their DEL. */
+export async function checkAll(pods: Pods): Promise<readonly string[]> {
+  const lines: string[] = [];
+  for (const lease of await running(pods)) {
+    const found = await look(pods, lease);
+    const differences = found.ok ? found.value : [describeFault(found.fault)];
+    lines.push(...differences.map((difference) => `${lease.pod || lease.containerId}: ${difference}`));
+  }
+  return lines;
+}
+
+/** Makes again what hangs on the interfaces of running pods: routes, neighbours, nftables elements. */
+export async function mendAll(pods: Pods): Promise<void> {
+  for (const lease of await running(pods)) await mend(pods, lease);
+}
+
+async function mend(pods: Pods, lease: LeaseRow): Promise<void> {
+  const key = attachmentKey(attachmentOf(lease));
+  using lock = pods.locks.tryLock(key);
+  // Whoever works on it, or has in between, makes it whole or takes it away.
+  if (lock === undefined || pods.held.get(key)?.lease !== lease) return;
+  const found = await look(pods, lease);
+  if (!found.ok || found.value.length === 0) return;
+  const made = await pods.kernel.attachPod(podLink(lease, pods.mtu));
+  const about = { attachment: key, pod: lease.pod, differences: found.value };
+  if (made.ok) pods.log.warn(about, "the pod's interface was mended");
+  else pods.log.error({ ...about, fault: made.fault }, "the pod's interface could not be mended");
+}
+
+/** Leases of pods whose namespace and link are there. */
+async function running(pods: Pods): Promise<readonly LeaseRow[]> {
+  const linked = await linkedPods(pods);
+  if (!linked.ok) return [];
+  return [...pods.held]
+    .filter(([key, { lease }]) => lease.state === "done" && linked.value.has(key))
+    .map(([, { lease }]) => lease)
+    .filter(({ netns }) => pods.checkNetns(netns).ok);
+}

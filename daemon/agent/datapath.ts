@@ -1,0 +1,69 @@
+/**
+ * The node's datapath as STATUS sees it: looked at, and made again where something is missing.
+ *
+ * @module
+ */
+import { vSwitchGateway } from "../../proto/cidr.ts";
+import { ok, type Result } from "../../proto/result.ts";
+import { type VSwitchId } from "../../proto/ids.ts";
+import { type VSwitchView } from "../core/cloud.ts";
+import { type EniLink, type Kernel } from "../core/kernel.ts";
+import { type Eni, type Pool } from "../core/pool/model.ts";
+import { type Log } from "./log.ts";
+import { type OpenPods } from "./pods.ts";
+
+export type DatapathOptions = {
+  readonly kernel: Pick<Kernel, "checkNode" | "prepareHost" | "configureEni">;
+  readonly pods: Pick<OpenPods, "checkAll" | "mendAll">;
+  readonly pool: () => Pool;
+  readonly vSwitchOf: (id: VSwitchId) => VSwitchView | undefined;
+  /** Bytes; of the ENIs' devices. */
+  readonly mtu: number;
+  readonly log: Log;
+};
+
+export type Datapath = {
+  /** One line for each thing that is missing; `pods`: and for each that a running pod lacks. Changes nothing. */
+  readonly check: (pods: boolean) => Promise<Result<readonly string[]>>;
+  /** Makes it again, the part that pods share first. What fails is logged, and shows in the next look. */
+  readonly mend: () => Promise<void>;
+};
+
+export function openDatapath(options: DatapathOptions): Datapath {
+  const { kernel, pods, log } = options;
+  const linkOf = (eni: Eni | undefined): EniLink | undefined =>
+    eni?.state.kind === "ready" ? eniLink(eni, eni.state.ifIndex, options) : undefined;
+  return {
+    async check(withPods) {
+      const enis = [...options.pool().enis.values()].flatMap((eni) => linkOf(eni) ?? []);
+      const node = await kernel.checkNode(enis);
+      if (!node.ok || !withPods) return node;
+      return ok([...node.value, ...(await pods.checkAll())]);
+    },
+    async mend() {
+      const prepared = await kernel.prepareHost();
+      if (!prepared.ok) {
+        log.error({ fault: prepared.fault }, "the node's datapath could not be mended");
+        return;
+      }
+      for (const slot of options.pool().enis.keys()) {
+        // Asked anew for each: an ENI may have left meanwhile.
+        const link = linkOf(options.pool().enis.get(slot));
+        const configured = link === undefined ? ok(undefined) : await kernel.configureEni(link);
+        if (!configured.ok) log.error({ slot, fault: configured.fault }, "an ENI could not be mended");
+      }
+      await pods.mendAll();
+    },
+  };
+}
+
+/** An ENI as the kernel needs it; `undefined` while its vSwitch is not known. */
+export function eniLink(
+  { slot, facts, vSwitch }: Eni,
+  ifIndex: number,
+  { vSwitchOf, mtu }: Pick<DatapathOptions, "vSwitchOf" | "mtu">,
+): EniLink | undefined {
+  const view = vSwitchOf(vSwitch);
+  if (facts === undefined || view === undefined) return undefined;
+  return { slot, mac: facts.mac, ifIndex, primary: facts.primary, gateway: vSwitchGateway(view.cidr), mtu };
+}

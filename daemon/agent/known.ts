@@ -1,0 +1,84 @@
+/**
+ * What the agent knows before its parts are opened: who the node is, what a former run left, what the cloud has.
+ *
+ * @module
+ */
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { type Cloud, type EniView, type NodeIdentity } from "../core/cloud.ts";
+import { vSwitchesOf } from "../core/config/eni-conf.ts";
+import { type Limits, type PoolSettings } from "../core/pool/model.ts";
+import { decideBounds } from "../core/quota/decide-bounds.ts";
+import { type Store } from "../store/store.ts";
+import { openNodeCloud, openNodeCredentials, openNodeMetadata } from "./edges.ts";
+import {
+  askEnis,
+  type Facts,
+  factsToStore,
+  learnCloudFacts,
+  sentence,
+  type StartFault,
+  storedFacts,
+} from "./facts.ts";
+import { type NodeOptions } from "./node-options.ts";
+import { type Records, recordsOf } from "./persist.ts";
+import { poolSettings } from "./settings.ts";
+
+export type Known = {
+  readonly cloud: Cloud;
+  readonly node: NodeIdentity;
+  readonly facts: Facts;
+  readonly records: Records;
+  /** What the cloud has attached to the instance, where it was asked already: at a first start. */
+  readonly enis: readonly EniView[] | undefined;
+  readonly settings: PoolSettings;
+  readonly limits: Limits;
+};
+
+/** Who and where we are, and what we had. At a first start the cloud is asked, and a wrong configuration shows here. */
+export async function learnFacts(
+  options: NodeOptions,
+  store: Store,
+  stack: AsyncDisposableStack,
+): Promise<Result<Known, StartFault>> {
+  const { config, log, args } = options;
+  const stored = store.load();
+  const former = storedFacts(stored);
+  const metadata = stack.use(openNodeMetadata(() => Date.now()));
+  const identity = former === undefined ? await metadata.identity() : ok(former.node);
+  if (!identity.ok) return failed({ text: sentence(identity.fault) });
+  const node = identity.value;
+  const { instance, instanceType, zone, vpc } = node;
+  log.info({ instance, instanceType, zone, vpc, again: former !== undefined }, "this node");
+  const configured = vSwitchesOf(config.eni, node.zone);
+  if (!configured.ok) return failed({ text: `${configured.fault.reason}\n  ${configured.fault.remedy}` });
+  const credentials = openNodeCredentials(config, args.secretDir, metadata);
+  const cloud = stack.use(openNodeCloud(config, config.eni.region ?? node.region, credentials, log));
+  const records = recordsOf(stored, node.instanceType);
+  for (const text of records.unreadable) log.warn({ record: text }, "a record of the store was left out");
+  const first = records.enis.length === 0 && records.leases.length === 0;
+  const [facts, enis] = await Promise.all([
+    learnCloudFacts(cloud, node, former, configured.value, config.eni.securityGroups),
+    first ? askEnis(cloud, node) : ok(undefined),
+  ]);
+  if (!facts.ok) return facts;
+  if (!enis.ok) return enis;
+  const written = store.write(factsToStore(facts.value));
+  if (!written.ok) return failed({ text: sentence(written.fault) });
+  const bounds = decideBounds({
+    config: config.eni,
+    instanceType: node.instanceType,
+    ...(records.limits !== undefined && { learnt: records.limits }),
+  });
+  log.info({ ...bounds }, "limits of this node");
+  const { enisMax, addressesPerEni } = bounds;
+  const settings = poolSettings(config.eni, bounds, node, facts.value.securityGroups);
+  return ok({
+    cloud,
+    node,
+    facts: facts.value,
+    records,
+    enis: enis.value,
+    settings,
+    limits: { enisMax, addressesPerEni },
+  });
+}

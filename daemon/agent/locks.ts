@@ -1,0 +1,54 @@
+/**
+ * One call at a time for an attachment.
+ *
+ * @module
+ */
+
+/** Disposal gives it back. */
+export type Lock = Disposable;
+
+export type Locks = {
+  readonly isLocked: (key: string) => boolean;
+  /** `undefined` where somebody holds it. */
+  readonly tryLock: (key: string) => Lock | undefined;
+  /** Waits for the one who holds it, `waitMs` at most; `undefined` where it was not to be had. */
+  readonly lock: (key: string, waitMs: number) => Promise<Lock | undefined>;
+};
+
+export function openLocks(): Locks {
+  const held = new Map<string, Promise<void>>();
+  const tryLock = (key: string): Lock | undefined => {
+    if (held.has(key)) return undefined;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    held.set(key, promise);
+    return {
+      [Symbol.dispose]() {
+        held.delete(key);
+        resolve();
+      },
+    };
+  };
+  return {
+    isLocked: (key) => held.has(key),
+    tryLock,
+    async lock(key, waitMs) {
+      const free = tryLock(key);
+      if (free !== undefined) return free;
+      const { promise: late, resolve } = Promise.withResolvers<void>();
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        resolve();
+      }, waitMs);
+      try {
+        for (;;) {
+          const lock = tryLock(key);
+          if (lock !== undefined || isLate) return lock;
+          await Promise.race([held.get(key), late]);
+        }
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+  };
+}

@@ -1,0 +1,22 @@
+/**
+ * What an agent is started with.
+ *
+ * @module
+ */
+import { type LoadedConfig } from "../config/load.ts";
+import { type Arguments } from "./arguments.ts";
+import { type Log } from "./log.ts";
+
+export type NodeOptions = {
+  readonly args: Arguments;
+  readonly config: LoadedConfig;
+  readonly log: Log;
+  readonly stop: AbortSignal;
+  /** Where the netlink thread's program is, for the bundle. */
+  readonly workerUrl?: URL;
+};
+
+/** Wall-clock milliseconds that never go back while the agent runs, and go on after a restart. */
+export function nowMs(): number {
+  return performance.timeOrigin + performance.now();
+}

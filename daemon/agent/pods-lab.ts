@@ -1,0 +1,131 @@
+/**
+ * Pods over a loop with two addresses (test-lab.ts) and a kernel in memory. For tests.
+ *
+ * @module
+ */
+import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../proto/addr.ts";
+import { type Attachment, attachmentKey } from "../../proto/attachment.ts";
+import { type Fault } from "../../proto/fault.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { type Kernel } from "../core/kernel.ts";
+import { type PodCall } from "../rpc/request.ts";
+import { type LeaseRow } from "../store/schema.ts";
+import { openLog } from "./log.ts";
+import { openPods, type OpenPods } from "./pods.ts";
+import { attachment, type Lab, openLab } from "./test-lab.ts";
+
+export const BROKEN: Fault = { kind: "kernel", op: "ip link add", errno: "ENOMEM" };
+
+export async function unused(): Promise<never> {
+  throw new Error("not used by pods");
+}
+
+export type MemoryKernel = {
+  readonly kernel: Kernel;
+  /** Address by name of the host's link. */
+  readonly links: Map<string, Ipv4>;
+  /** What `checkPod` finds, by name of the host's link; taken away by `attachPod`. */
+  readonly missing: Map<string, readonly string[]>;
+  /** Makes every call fail. */
+  readonly broken: { value: boolean };
+  /** What `attachPod` waits for. */
+  readonly gate: { value?: Promise<void> };
+};
+
+function memoryKernel(): MemoryKernel {
+  const links = new Map<string, Ipv4>();
+  const missing = new Map<string, readonly string[]>();
+  const broken = { value: false };
+  const gate: { value?: Promise<void> } = {};
+  const [hostMac, podMac, gateway] = [
+    mac("02:00:00:00:00:01"),
+    mac("02:00:00:00:00:02"),
+    parseIpv4("169.254.1.1"),
+  ];
+  if (gateway === undefined) throw new Error("gateway");
+  const kernel: Kernel = {
+    prepareHost: unused,
+    awaitEni: unused,
+    prepareEni: unused,
+    configureEni: unused,
+    forgetEni: unused,
+    cleanHost: unused,
+    checkNode: unused,
+    async podTraces() {
+      if (broken.value) return failed(BROKEN);
+      return ok([...links].map(([hostName, address]) => ({ hostName, address })));
+    },
+    async checkPod({ hostName }) {
+      if (broken.value) return failed(BROKEN);
+      return ok(links.has(hostName) ? (missing.get(hostName) ?? []) : [`link ${hostName} is missing`]);
+    },
+    async attachPod({ hostName, address }) {
+      await gate.value;
+      if (broken.value) return failed(BROKEN);
+      links.set(hostName, address);
+      missing.delete(hostName);
+      return ok({ hostMac, podMac, gateway });
+    },
+    async detachPod({ hostName }) {
+      if (broken.value) return failed(BROKEN);
+      links.delete(hostName);
+      return ok(undefined);
+    },
+  };
+  return { kernel, links, missing, broken, gate };
+}
+
+function mac(text: string): Mac {
+  const parsed = parseMac(text);
+  if (parsed === undefined) throw new Error(text);
+  return parsed;
+}
+
+export type PodsLab = MemoryKernel &
+  Lab & {
+    readonly pods: OpenPods;
+    /** Paths that are no network namespace (any more). */
+    readonly gone: Set<string>;
+    /** Attachments with a DEL in the spool. */
+    readonly kept: Set<string>;
+    /** Kinds of the states of the ENI's addresses. */
+    readonly addresses: () => readonly string[];
+  };
+
+export function openPodsLab(leases: readonly LeaseRow[] = []): PodsLab {
+  const lab = openLab();
+  const memory = memoryKernel();
+  const gone = new Set<string>();
+  const kept = new Set<string>();
+  const pods = openPods({
+    loop: lab.loop,
+    kernel: memory.kernel,
+    write: lab.write,
+    nowMs: () => performance.now(),
+    log: openLog("silent"),
+    checkNetns: (path): Result<void> =>
+      gone.has(path) ? failed({ kind: "bad-netns", path, reason: "it does not exist" }) : ok(undefined),
+    pendingDels: {
+      has: (of: Attachment) => kept.has(attachmentKey(of)),
+      forget: (of: Attachment) => ok(void kept.delete(attachmentKey(of))),
+    },
+    mtu: 1500,
+    addTimeoutMs: 60_000,
+    leases,
+  });
+  const addresses = (): readonly string[] =>
+    [...(lab.loop.pool().enis.get(0)?.addresses.values() ?? [])].map(({ kind }) => kind);
+  return { ...lab, ...memory, pods, gone, kept, addresses };
+}
+
+export function podCall(containerId: string, more: Partial<PodCall> = {}): PodCall {
+  return {
+    attachment: attachment(containerId),
+    netns: `/run/netns/${containerId}`,
+    args: {},
+    deadlineMs: 30_000,
+    traceparent: "",
+    signal: new AbortController().signal,
+    ...more,
+  };
+}
