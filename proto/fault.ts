@@ -72,8 +72,6 @@ export type Fault =
   | { readonly kind: "check-failed"; readonly attachment: string; readonly differences: readonly string[] }
   /** The agent could not be told of a DEL, and the DEL could not be kept for it either. */
   | { readonly kind: "spool"; readonly directory: string; readonly reason: string }
-  /** A command that this version does not have. */
-  | { readonly kind: "unsupported"; readonly what: string }
   /** A bug. The log of the agent has the stack. */
   | { readonly kind: "internal"; readonly reason: string };
 
@@ -106,7 +104,6 @@ const CNI_CODE = {
   "pods-affected": 51,
   "check-failed": 103,
   spool: 11,
-  unsupported: 4,
   internal: 999,
 } as const satisfies Record<FaultKind, number>;
 
@@ -134,7 +131,6 @@ const GRPC_STATUS = {
   "pods-affected": 14,
   "check-failed": 9,
   spool: 13,
-  unsupported: 12, // UNIMPLEMENTED
   internal: 13,
 } as const satisfies Record<FaultKind, number>;
 
@@ -193,8 +189,6 @@ export function describeFault(fault: Fault): string {
       return `${fault.attachment} is not as ADD made it: ${fault.differences.join("; ")}`;
     case "spool":
       return `the DEL could not be kept for the agent in ${fault.directory}: ${fault.reason}`;
-    case "unsupported":
-      return `${fault.what} is not supported by this version`;
     case "internal":
       return `internal error: ${fault.reason}`;
     default:
@@ -251,8 +245,6 @@ export function remedyFor(fault: Fault): string {
       return "delete the pod and let it be made again; the agent's log may say who changed it";
     case "spool":
       return "make room in the directory, which has to belong to root; the runtime will try again";
-    case "unsupported":
-      return "use a command that VERSION lists";
     case "internal":
       return "report it with the agent's log";
     default:
