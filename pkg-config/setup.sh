@@ -1,8 +1,12 @@
 #!/bin/sh
-# Installs what is missing, and says what it does. Usage: pkg-config/setup.sh [node] [run] [test] [bench]
+# Installs what is missing, and says what it does. Usage: pkg-config/setup.sh [node] [run] [plugin] [arm64] [test] [runtime] [podman] [bench]
 #   node   the packages of package-lock.json (Node 26 itself comes from there)
 #   run    commands that the simulated VPC and the kernel tests call: ip, nft, ping
+#   plugin what the static executable of the plugin is built with: musl-gcc, pip; the build does without where it cannot be had
+#   arm64  what it is built and tried with for arm64: a cross compiler, qemu
 #   test   what the kernel tests look at the kernel with: conntrack
+#   runtime  containerd, runc and the CNI project's loopback, which the plugin is tested with as kubelet would drive it
+#   podman   another runtime that the plugin is tested with where it is there
 #   bench  the peers that the benchmark runs beside us: the reference CNI plugins
 # A second run installs nothing.
 set -eu
@@ -55,8 +59,24 @@ install_missing() {
   }
 }
 
+# With the engine's source in the cache, pip is not asked any more.
+plugin_tools() {
+  required=$missing
+  missing=""
+  system gcc gcc
+  system musl-tools musl-gcc
+  ls .cache/quickjs/quickjs-ng-*.tar.gz >/dev/null 2>&1 || python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
+  (install_missing) || say "without these the plugin runs under Node, which takes 30 ms for each call and not 1"
+  missing=$required
+}
+
 for part in "$@"; do
   case $part in
+    plugin) plugin_tools ;;
+    arm64)
+      system gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+      system qemu-user-static qemu-aarch64-static
+      ;;
     node)
       node_packages
       node_library
@@ -67,6 +87,12 @@ for part in "$@"; do
       system iputils-ping ping
       ;;
     test) system conntrack conntrack ;;
+    runtime)
+      system containerd containerd containerd-shim-runc-v2 ctr
+      system runc runc
+      system containernetworking-plugins /usr/lib/cni/loopback
+      ;;
+    podman) system podman podman ;;
     bench) system containernetworking-plugins /usr/lib/cni/ptp ;;
     *) die "unknown part $part" ;;
   esac
