@@ -51,6 +51,24 @@ describe("decodeHuffman()", () => {
     }
   });
 
+  it("recognises every name in Huffman code of an OK reply by grpc-js, and its content type", () => {
+    const headers =
+      "88 0f10 90 1d75d0620d263d4c4d6564ff75d8749f 00 8e 9acac8b0c842d6958b510f21aa9b 90 3485a9264fafa90b2d03497ea6f66aff" +
+      "00 8a 9acac8b16a21e435537f 86 3485a9264faf";
+    const trailers =
+      "00 88 9acac8b21234da8f 01 30 00 89 9acac8b5254207317f 02 4f4b 00 8a 496cf03f4b24d49aa9bf 81 07";
+    const frequent: readonly string[] = FREQUENT_TEXTS.map(([, text]) => text);
+    const plain: readonly string[] = [":status", "content-type"];
+    for (const block of [headers, trailers]) {
+      const decoded = decodeHeaders(hex(block));
+      if (!decoded.ok) throw new Error(decoded.fault);
+      for (const { name, value } of decoded.value) {
+        expect([...frequent, ...plain]).toContain(name);
+        if (name === "content-type") expect(frequent).toContain(value);
+      }
+    }
+  });
+
   it("refuses EOS, padding of eight bits or more, and padding with zeros", () => {
     for (const bytes of ["ffff ffff", "ffff fffc", "1fff", "18"]) {
       expect(decodeHuffman(hex(bytes)), bytes).toBeUndefined();
