@@ -88,7 +88,8 @@ function callOf({ socket, parts }: Send, podFd: number): Call {
   const requests = parts.map(({ request }) => request);
   const tolerated = parts.flatMap(({ fine }) => fine.map((name) => ERRNO[name]));
   if (socket === "nft") return { family: "netfilter", requests: nftBatch(requests), ack: "as-is", tolerated };
-  return { ...(socket === "pod" && { netnsFd: podFd }), family: "route", requests, ack: "each", tolerated };
+  // What is refused is always answered.
+  return { ...(socket === "pod" && { netnsFd: podFd }), family: "route", requests, ack: "last", tolerated };
 }
 
 function isFine(answer: Answer | undefined, fine: readonly string[]): boolean {

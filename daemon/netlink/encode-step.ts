@@ -91,9 +91,13 @@ export function encodeStep(step: Step, podFd: number): EncodedStep {
 
 type StepOf<Op extends Step["op"]> = Extract<Step, { readonly op: Op }>;
 
+/** Without these the kernel makes a queue for each CPU, shows them all in /sys, and gives all but one back. */
+const ONE_QUEUE = { numTxQueues: 1, numRxQueues: 1 } as const;
+
 function vethRequest({ host, pod, mtu }: StepOf<"add-veth">, podFd: number): Request {
-  const peer = { index: pod.ifIndex, name: pod.name, address: pod.mac, mtu, netNsFd: podFd };
+  const peer = { index: pod.ifIndex, name: pod.name, address: pod.mac, mtu, netNsFd: podFd, ...ONE_QUEUE };
   return createLink({
+    ...ONE_QUEUE,
     index: host.ifIndex,
     name: host.name,
     address: host.mac,

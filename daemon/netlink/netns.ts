@@ -3,13 +3,15 @@
  *
  * @module
  */
-import { closeSync, constants, fstatSync, openSync, statfsSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
 import { failed, ok, type Result } from "../../proto/result.ts";
 
-/** NSFS_MAGIC of <linux/magic.h>: what namespaces are files of. */
-const NSFS_MAGIC = 0x6e736673;
-/** The namespaces that are not a pod's: the process's own and the node's. */
+/** The namespace of the process's main thread. It stays the same for as long as the process lives. */
 const OWN = "/proc/self/ns/net";
+let own: Identity | undefined;
+
+/** Of a file: two descriptors with the same are of the same namespace. */
+type Identity = { readonly dev: number; readonly ino: number };
 
 /** `fd` is valid in all threads of the process, until disposal. */
 export type Netns = Disposable & { readonly fd: number };
@@ -35,12 +37,16 @@ export function openNetns(path: string, nodeNetns: string | undefined): Result<N
 }
 
 function whyNot(fd: number, nodeNetns: string | undefined): string | undefined {
-  if (statfsSync(`/proc/self/fd/${fd}`).type !== NSFS_MAGIC) return "it is not a network namespace";
-  const { dev, ino } = fstatSync(fd);
-  const own = [OWN, ...(nodeNetns === undefined ? [] : [nodeNetns])].map((path) => statSync(path));
-  return own.some((other) => other.dev === dev && other.ino === ino)
-    ? "it is the node's own network namespace, not a pod's"
-    : undefined;
+  own ??= statSync(OWN);
+  const it = fstatSync(fd);
+  // All namespaces are files of one file system, which has nothing else.
+  if (it.dev !== own.dev) return "it is not a network namespace";
+  const isNodes = isSame(it, own) || (nodeNetns !== undefined && isSame(it, statSync(nodeNetns)));
+  return isNodes ? "it is the node's own network namespace, not a pod's" : undefined;
+}
+
+function isSame(a: Identity, b: Identity): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
 }
 
 /** `"ENOENT"` and the like, of an error of Node. */

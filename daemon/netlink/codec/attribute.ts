@@ -73,7 +73,10 @@ export function writeFields<Table extends Fields>(
   const given: Readonly<Record<string, unknown>> = values;
   for (const [name, field] of inOrder) {
     const value = given[name];
-    if (value !== undefined) writeAttribute(writer, field.type, () => field.write(writer, value));
+    if (value === undefined) continue;
+    const at = openAttribute(writer, field.type);
+    field.write(writer, value);
+    closeAttribute(writer, at);
   }
   for (const { type, bytes } of values.unknown ?? []) writeAttribute(writer, type, () => writer.bytes(bytes));
 }
@@ -98,10 +101,20 @@ export function readFields<Table extends Fields>(
 
 /** Appends one attribute, whatever `body` writes being its payload. RangeError where that is over 65,531 bytes. */
 export function writeAttribute(writer: Writer, type: number, body: () => void): void {
+  const at = openAttribute(writer, type);
+  body();
+  closeAttribute(writer, at);
+}
+
+/** Where it starts, for `closeAttribute`. */
+function openAttribute(writer: Writer, type: number): number {
   const at = writer.length;
   writer.u16(0);
   writer.u16(type);
-  body();
+  return at;
+}
+
+function closeAttribute(writer: Writer, at: number): void {
   writer.patchU16(at, writer.length - at);
   writer.pad();
 }

@@ -63,16 +63,24 @@ export function frame(
   header: Omit<Header, "port"> & { readonly port?: number },
   payload: Uint8Array,
 ): Uint8Array {
-  const length = HEADER_BYTES + payload.length;
-  const bytes = new Uint8Array(align4(length));
-  const { view } = spanOf(bytes);
-  view.setUint32(0, length, true);
-  view.setUint16(4, header.type, true);
-  view.setUint16(6, header.flags, true);
-  view.setUint32(8, header.seq, true);
-  view.setUint32(12, header.port ?? 0, true);
+  const bytes = new Uint8Array(align4(HEADER_BYTES + payload.length));
+  putHeader(spanOf(bytes).view, 0, payload.length, header);
   bytes.set(payload, HEADER_BYTES);
   return bytes;
+}
+
+/** Writes the 16 bytes at `at` of a message with so many bytes of payload. */
+export function putHeader(
+  view: DataView,
+  at: number,
+  payloadBytes: number,
+  header: Omit<Header, "port"> & { readonly port?: number },
+): void {
+  view.setUint32(at, HEADER_BYTES + payloadBytes, true);
+  view.setUint16(at + 4, header.type, true);
+  view.setUint16(at + 6, header.flags, true);
+  view.setUint32(at + 8, header.seq, true);
+  view.setUint32(at + 12, header.port ?? 0, true);
 }
 
 /**

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { frame, NLM_F } from "./header.ts";
+import { HEADER_BYTES, NLM_F, putHeader } from "./header.ts";
+import { align4 } from "./wire.ts";
 
 /** A message on its way to the kernel; it has everything but its sequence number. */
 export type Request = {
@@ -49,29 +50,24 @@ export type Batch = {
  * overflow it.
  */
 export function batch(requests: readonly Request[], firstSeq: number, ack: AckPolicy = "each"): Batch {
+  const bytes = new Uint8Array(
+    requests.reduce((sum, { payload }) => sum + align4(HEADER_BYTES + payload.length), 0),
+  );
+  const view = new DataView(bytes.buffer);
   const seqs: number[] = [];
-  const frames: Uint8Array[] = [];
-  let seq = firstSeq;
+  let [at, seq] = [0, firstSeq];
   requests.forEach(({ type, flags, payload }, index) => {
     const wanted = ack === "each" || (ack === "last" && index === requests.length - 1);
-    frames.push(frame({ type, flags: wanted ? flags | NLM_F.ACK : flags, seq }, payload));
+    putHeader(view, at, payload.length, { type, flags: wanted ? flags | NLM_F.ACK : flags, seq });
+    bytes.set(payload, at + HEADER_BYTES);
+    at += align4(HEADER_BYTES + payload.length);
     seqs.push(seq);
     seq = nextSeq(seq);
   });
-  return { bytes: concat(frames), seqs };
+  return { bytes, seqs };
 }
 
 /** The sequence number after `seq`: 32 bits, never 0. */
 export function nextSeq(seq: number): number {
   return seq >= 0xffffffff ? 1 : seq + 1;
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
