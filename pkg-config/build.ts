@@ -5,6 +5,7 @@
  *     dist/bin/terway-arm64                  the same for arm64, with the argument --arm64
  *     dist/bin/{terway-node,terwayd,terway-sim}   launchers, runnable from any directory and through symbolic links
  *     dist/lib/*.mjs                         one file per program, the netlink worker beside the agent
+ *     dist/lib/compile-cache/                bytecode of the agent
  *     dist/lib/node                          the Node that they run on
  *     dist/lib/node_modules/                 koffi, the one package with native code
  *
@@ -13,8 +14,10 @@
  *
  * @module
  */
+import { execFile } from "node:child_process";
 import { chmod, copyFile, cp, link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { build, type BuildOptions, type Plugin } from "esbuild";
 import { buildExecutable } from "./quickjs/executable.ts";
 
@@ -50,7 +53,7 @@ const LAUNCHERS: Readonly<Record<string, Launcher>> = {
   "terway-node": { program: "terway" },
   terwayd: {
     program: "terwayd",
-    env: "MALLOC_ARENA_MAX=1",
+    env: 'MALLOC_ARENA_MAX=1 NODE_COMPILE_CACHE="$lib/compile-cache" NODE_COMPILE_CACHE_PORTABLE=1',
     flags: "--max-semi-space-size=1 --max-old-space-size=160 --disable-warning=DEP0169",
   },
   "terway-sim": { program: "terway-sim" },
@@ -120,6 +123,22 @@ const latePackages: Plugin = {
   },
 };
 
+/**
+ * Node's own modules by `require`: an `import` of one makes a namespace of all its getters, and that of node:http loads
+ * the whole of undici.
+ */
+const builtins: Plugin = {
+  name: "builtins-by-require",
+  setup(bundler) {
+    bundler.onResolve({ filter: /^node:/ }, ({ path, kind, namespace }) =>
+      kind === "import-statement" && namespace !== "builtin" ? { path, namespace: "builtin" } : undefined,
+    );
+    bundler.onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
+      contents: `module.exports = require(${JSON.stringify(path)});`,
+    }));
+  },
+};
+
 const COMMON: BuildOptions = {
   absWorkingDir: ROOT,
   outdir: LIB,
@@ -156,7 +175,7 @@ async function main(): Promise<void> {
     entryPoints: Object.entries(BUNDLES).map(([out, entry]) => ({ in: entry, out })),
     banner: { js: BANNER },
     external: ["koffi"],
-    plugins: [protoFiles, latePackages],
+    plugins: [protoFiles, latePackages, builtins],
     sourcemap: "linked",
   });
   for (const [name, options] of Object.entries(LAUNCHERS)) {
@@ -180,6 +199,8 @@ async function main(): Promise<void> {
     });
   }
   await linkOrCopy(join(modules, `node-linux-${process.arch}`, "bin/node"), join(LIB, "node"));
+  // V8's bytecode of the agent, made by a first run: starts 30 ms earlier. It is taken where version and flags of V8 agree.
+  await promisify(execFile)(join(DIST, "bin/terwayd"), ["--help"]);
   await putInPlace();
 }
 
