@@ -92,7 +92,8 @@ export async function openRpcServer(options: RpcOptions): Promise<Result<RpcServ
   }
   await rm(socketPath, { force: true });
   const contract = loadContract();
-  const server = new Server();
+  // Statistics of each connection, which nobody asks for: the plugin makes one for each call.
+  const server = new Server({ "grpc.enable_channelz": 0 });
   server.addService(contract.service, handlers(options, contract.toStatus));
   const health = new HealthImplementation({ "": "NOT_SERVING", [SERVICE]: "NOT_SERVING" });
   health.addToServer(server);
