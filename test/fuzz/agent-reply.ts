@@ -16,6 +16,7 @@ import { insist, type Case, type Target } from "./runner.ts";
 /** `begin()` of the plugin's core, or a broken one. */
 export type BeginFunction = (input: Input) => Begin;
 
+/** How often each is asked. */
 const COMMANDS = ["ADD", "ADD", "ADD", "DEL", "DEL", "CHECK", "GC", "STATUS"] as const;
 const VERSIONS = {
   ADD: ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"],
@@ -30,8 +31,7 @@ export function agentReply(begin: BeginFunction): Target {
     name: "agent-reply",
     about: "answers of the agent that are nearly gRPC, in any pieces, to each command",
     prepare: (random) => {
-      const command = random.pick(COMMANDS);
-      const asked = { command, cniVersion: random.pick(VERSIONS[command]) };
+      const asked = askedBy(random);
       // Sometimes more than both windows of HTTP/2 let through at first.
       const padding = random.oneIn(100) ? " ".repeat(random.below(200_000)) : "";
       const bytes = replyBytes(random);
@@ -44,8 +44,14 @@ export function agentReply(begin: BeginFunction): Target {
   };
 }
 
+/** A command, in a version that has it. */
+export function askedBy(random: Random): Required<Asked> {
+  const command = random.pick(COMMANDS);
+  return { command, cniVersion: random.pick(VERSIONS[command]) };
+}
+
 /** A valid call for `asked`; `padding` is white space in the configuration. */
-function inputOf({ command, cniVersion }: Required<Asked>, padding: string): Input {
+export function inputOf({ command, cniVersion }: Required<Asked>, padding: string): Input {
   const interfaces = [{ name: POD.ifName, sandbox: POD.netns }];
   const prevResult = { cniVersion, interfaces, ips: [{ interface: 0, address: "10.0.0.5/32" }] };
   const config = { cniVersion, name: "terway", type: "terway", ...(command === "CHECK" && { prevResult }) };
