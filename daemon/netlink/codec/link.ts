@@ -54,8 +54,8 @@ export function setLink(link: LinkMessage): Request {
 }
 
 /**
- * `ip link delete`. Both ends of a veth go. It takes the kernel about 20 ms under its one lock for network
- * configuration: for several use `deleteLinkGroup`.
+ * `ip link delete`. Both ends of a veth go. Whoever asks waits about 20 ms for the answer, most of it after the kernel
+ * has given its lock of network configuration back: for several use `deleteLinkGroup`.
  */
 export function deleteLink(key: LinkKey): Request {
   return { type: RTM_LINK.DEL, flags: NLM_F.REQUEST, payload: encodeLink(key) };
