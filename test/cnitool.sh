@@ -1,15 +1,16 @@
 #!/bin/sh
-# Builds cnitool, the CNI project's own client, into .cache/cnitool and prints that path. Says on standard error what it
-# does; where the program is there already it does nothing. Usage: test/cnitool.sh
+# Builds cnitool, the CNI project's own client, below .cache and prints its path. Says on standard error what it does;
+# where the program is there already it does nothing. Usage: test/cnitool.sh
 #
-#   with go in PATH: its Go module, by way of the module proxy
-#   else (or if that fails): Debian's or Ubuntu's source package, with their Go. /etc/apt stays as it is: the sources
-#   are asked through a list of our own.
+#   with go in PATH: its Go module, by way of the module proxy: .cache/cnitool-vVERSION, which has all verbs
+#   else (or if that fails), .cache/cnitool-debian, which has add, check and del: Debian's or Ubuntu's source package,
+#   with their Go. /etc/apt stays as it is: the sources are asked through a list of our own.
 set -eu
 cd "$(dirname "$0")/.."
-VERSION=v1.3.0
+VERSION=v1.3.1
 cache=$PWD/.cache
-target=$cache/cnitool
+from_go=$cache/cnitool-$VERSION
+from_debian=$cache/cnitool-debian
 work=$cache/cnitool-build
 
 say() { printf 'cnitool.sh: %s\n' "$*" >&2; }
@@ -23,7 +24,7 @@ from_module() {
     say "that did not work: $(tail -n 1 "$work/log")"
     return 1
   }
-  mv "$work/bin/cnitool" "$target"
+  mv "$work/bin/cnitool" "$from_go"
 }
 
 # The machine's own package sources of its release, as deb-src lines.
@@ -77,14 +78,14 @@ from_source_package() {
   (
     cd "$work/source"/*/cnitool
     env CGO_ENABLED=0 GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE="$work/gocache" \
-      /usr/bin/go build -o "$target" cnitool.go
+      /usr/bin/go build -o "$from_debian" cnitool.go
   ) >"$work/log" 2>&1 || die "go build failed: $(tail -n 1 "$work/log")"
 }
 
-if ! [ -x "$target" ]; then
+if ! [ -x "$from_go" ]; then
   rm -rf "$work"
   mkdir -p "$work"
   trap 'rm -rf "$work"' EXIT
-  from_module || from_source_package
+  from_module || [ -x "$from_debian" ] || from_source_package
 fi
-echo "$target"
+if [ -x "$from_go" ]; then echo "$from_go"; else echo "$from_debian"; fi

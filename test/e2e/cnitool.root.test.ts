@@ -1,18 +1,20 @@
 /**
- * cnitool, the CNI project's own client, drives the plugin as a user does who tries it: once with `10-terway.conf`, once
- * with a list of plugins.
+ * cnitool, the CNI project's own client, drives the plugin as a user does who tries it: with `10-terway.conf`, with a list
+ * of plugins, and with a list of version 1.1.0, which brings gc and status. Debian's cnitool has neither of these two; the
+ * summary says so where it is the one that is there.
  *
  * @module
  */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Agent, type AgentOptions, prepareAgent, runAgent, startAgent } from "../harness/agent.ts";
-import { type CniResult, type Pod } from "../harness/pod.ts";
-import { must, type Ran, run } from "../harness/process.ts";
+import { type CniResult, deletePodNamespace, type Pod } from "../harness/pod.ts";
+import { must, type Ran, run, until } from "../harness/process.ts";
 import { program } from "../harness/programs.ts";
 import { differences, hostSnapshot, type Snapshot } from "../harness/snapshot.ts";
 import { ping } from "../harness/traffic.ts";
+import { note } from "../runtime/notes.ts";
 import { type OneNode, openOneNode, socketOf } from "./one-node.ts";
 
 /** `netconf`: where cnitool looks for networks; `libDirectory` stands for /var/lib. */
@@ -22,7 +24,11 @@ type Client = { readonly cnitool: string; readonly netconf: string; readonly lib
  * libcni keeps results below /var/lib/cni; in a mount namespace of its own that is a directory of the test.
  * `-n`: mount(8) makes /run/mount otherwise.
  */
-async function cnitool(client: Client, verb: "add" | "del", pod: Pod): Promise<Ran> {
+async function cnitool(
+  client: Client,
+  verb: "add" | "check" | "del" | "gc" | "status",
+  pod: Pod,
+): Promise<Ran> {
   const script = 'mount -n --bind "$0" /var/lib && exec "$@"';
   const command = [client.cnitool, verb, "terway", `/run/netns/${pod.namespace}`];
   return run("unshare", ["-m", "sh", "-c", script, client.libDirectory, ...command], {
@@ -57,11 +63,23 @@ async function macOf(namespace: string, link: string): Promise<string> {
   return /link\/ether (\S+)/.exec(shown.stdout)?.[1] ?? "";
 }
 
+/** The agent answers before the link is deleted. */
+async function gone(namespace: string, link: string): Promise<void> {
+  await until(`${link} is gone`, async () => (await macOf(namespace, link)) === "", 5000);
+}
+
 /** Newer versions of the client leave an empty "dns" out. */
 function resultOf(ran: Ran): CniResult & { readonly dns?: object } {
   expect({ status: ran.status, stderr: ran.stderr }).toEqual({ status: 0, stderr: "" });
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the whole of it is compared below
   return { dns: {}, ...(JSON.parse(ran.stdout) as CniResult) };
+}
+
+const ONLY_THREE_VERBS = "cnitool gc and status were not tested: this cnitool is Debian's, which has neither";
+
+/** The one that is built with Go from its module. */
+function hasAllVerbs(tool: string): boolean {
+  return !tool.endsWith("-debian");
 }
 
 describe("cnitool", () => {
@@ -74,6 +92,7 @@ describe("cnitool", () => {
 
   beforeAll(async () => {
     tool = (await must(join(import.meta.dirname, "../cnitool.sh"), [])).trim();
+    if (!hasAllVerbs(tool)) note(ONLY_THREE_VERBS);
     machine = await hostSnapshot();
     one = await openOneNode(`tw${process.pid}c`);
     nodeBefore = await one.snapshot();
@@ -137,13 +156,80 @@ describe("cnitool", () => {
         const { status, stdout, stderr } = await cnitool(client, "del", pod);
         expect({ time, status, stdout, stderr }).toEqual({ time, status: 0, stdout: "", stderr: "" });
       }
-      expect(await macOf(node.namespace, host)).toBe("");
-      expect(await macOf(pod.namespace, "eth0")).toBe("");
+      await gone(node.namespace, host);
+      await gone(pod.namespace, "eth0");
     }
+  });
+
+  it("checks a pod: sound, damaged, sound again", async () => {
+    const client = await clientOf110("check");
+    const pod = await one.pod("check", options);
+    const result = resultOf(await cnitool(client, "add", pod));
+    const checked = async (): Promise<object> => {
+      const { status, stdout } = await cnitool(client, "check", pod);
+      return { status, stdout };
+    };
+    expect(await checked()).toEqual({ status: 0, stdout: "" });
+    const address = result.ips[0]?.address ?? "";
+    await must("ip", ["-n", pod.namespace, "address", "del", address, "dev", "eth0"]);
+    const damaged = await cnitool(client, "check", pod);
+    expect(damaged).toMatchObject({ status: 1 });
+    expect(damaged.stdout + damaged.stderr).toContain(address.replace("/32", ""));
+    expect(await cnitool(client, "del", pod)).toMatchObject({ status: 0, stderr: "" });
+    resultOf(await cnitool(client, "add", pod));
+    expect(await checked()).toEqual({ status: 0, stdout: "" });
+    expect(await cnitool(client, "del", pod)).toMatchObject({ status: 0, stderr: "" });
+  });
+
+  it("collects what nobody deleted, and leaves what lives", async ({ skip }) => {
+    if (!hasAllVerbs(tool)) skip(ONLY_THREE_VERBS);
+    const client = await clientOf110("gc");
+    const stale = await one.pod("stale", options);
+    const { interfaces, ips } = resultOf(await cnitool(client, "add", stale));
+    const other = await clientOf110("others-gc");
+    const living = await one.pod("living", options);
+    resultOf(await cnitool(other, "add", living));
+    // The client forgets the pod, and its namespace goes: only the agent knows of it still.
+    await rm(join(client.libDirectory, "cni"), { recursive: true });
+    await deletePodNamespace(stale);
+    expect(await cnitool(client, "gc", living)).toMatchObject({ status: 0, stdout: "" });
+    const address = ips[0]?.address.replace("/32", "") ?? "";
+    const collected = agent.process
+      .output()
+      .split("\n")
+      .filter((line) => line.includes("GC removes a pod"));
+    expect(collected).toEqual([expect.stringContaining(`"address":"${address}"`)]);
+    await gone(one.node.namespace, interfaces[0]?.name ?? "");
+    expect(await cnitool(other, "check", living)).toMatchObject({ status: 0 });
+    // `cnitool gc` deletes every pod that the client knows of.
+    expect(await cnitool(other, "gc", living)).toMatchObject({ status: 0, stdout: "" });
+    await gone(living.namespace, "eth0");
+  });
+
+  it("asks for the status: ready, and code 50 when the agent is away", async ({ skip }) => {
+    if (!hasAllVerbs(tool)) skip(ONLY_THREE_VERBS);
+    const client = await clientOf110("status");
+    const pod = await one.pod("status", options);
+    expect(await cnitool(client, "status", pod)).toMatchObject({ status: 0, stdout: "" });
+    expect(await agent.stop()).toBe(0);
+    const away = await cnitool(client, "status", pod);
+    expect(away.status).toBe(1);
+    expect(away.stdout + away.stderr).toContain("does not answer");
+    agent = await startAgent(options);
+    expect(await cnitool(client, "status", pod)).toMatchObject({ status: 0, stdout: "" });
+  });
+
+  it("leaves nothing", async () => {
     expect(await agent.stop()).toBe(0);
     const drained = await runAgent(options, ["--drain"]);
     expect(drained, drained.stderr).toMatchObject({ status: 0 });
     expect(differences(nodeBefore, await one.snapshot())).toEqual([]);
-    expect(await simulator.brokenInvariants()).toEqual([]);
+    expect(await one.simulator.brokenInvariants()).toEqual([]);
   });
+
+  async function clientOf110(name: string): Promise<Client> {
+    const plugin = { type: "terway", agent_socket: socketOf(options) };
+    const list = { cniVersion: "1.1.0", name: "terway", plugins: [plugin] };
+    return openClient(one.directory, tool, `${name}.conflist`, list);
+  }
 });
