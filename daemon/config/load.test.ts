@@ -118,7 +118,7 @@ describe("loadConfig()", () => {
       loaded.ok && loaded.value.warnings.map(({ file, message }) => [file.replace(dir, "DIR"), message]),
     ).toEqual([
       ["DIR/10-terway.conf", "debug is known but not supported by this version, and is ignored"],
-      ["DIR/10-terway.conflist", "is not read; the agent takes 10-terway.conf"],
+      ["DIR/10-terway.conflist", "is for the runtime (--cni-conf-dir); the agent takes 10-terway.conf"],
     ]);
     expect(loaded.ok && loaded.value.report.replaceAll(dir, "DIR")).toBe(
       [
@@ -126,7 +126,7 @@ describe("loadConfig()", () => {
         '  1 | {"debug":true}',
         "    |  ^^^^^^^",
         "    = remove the key",
-        "DIR/10-terway.conflist: warning: is not read; the agent takes 10-terway.conf",
+        "DIR/10-terway.conflist: warning: is for the runtime (--cni-conf-dir); the agent takes 10-terway.conf",
         "  = keep what concerns terway in both the same",
       ].join("\n"),
     );

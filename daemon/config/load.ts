@@ -153,7 +153,7 @@ async function conflistNote(configDir: string): Promise<readonly FileProblem[]> 
   return [
     unplaced(
       path,
-      "is not read; the agent takes 10-terway.conf",
+      "is for the runtime (--cni-conf-dir); the agent takes 10-terway.conf",
       "keep what concerns terway in both the same",
     ),
   ];
