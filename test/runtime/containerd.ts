@@ -59,7 +59,7 @@ export async function startContainerd(options: ContainerdOptions): Promise<Conta
   const daemon = await start(isolation, join(directory, "containerd.log"), env, configPath, cri);
   const importing = ["ctr", "--address", SOCKET, "--namespace", "k8s.io", "images", "import"];
   const [enter = "", ...inside] = isolation.enterRuntime;
-  await must(enter, [...inside, ...importing, "--snapshotter", "native", imagePath], { env });
+  await must(enter, [...inside, ...importing, "--no-unpack", imagePath], { env });
   let current = daemon;
   return {
     cri,
