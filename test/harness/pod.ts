@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { dirname, join } from "node:path";
 import { must, type Ran, run } from "./process.ts";
 import { program } from "./programs.ts";
 
@@ -34,10 +35,15 @@ export type CniResult = {
   readonly routes: readonly { readonly dst: string; readonly gw?: string }[];
 };
 
-/** The CNI configuration as the runtime passes it on: the ConfigMap's 10-terway.conf plus where the agent listens. */
+/** The CNI configuration as the runtime passes it on: the ConfigMap's 10-terway.conf plus where `startAgent` put the agent. */
 export function confFor(cniConf: string, socketPath: string): string {
   const conf: unknown = JSON.parse(cniConf);
-  return JSON.stringify({ ...(typeof conf === "object" ? conf : {}), agent_socket: socketPath });
+  const spool = join(dirname(dirname(socketPath)), "state/spool");
+  return JSON.stringify({
+    ...(typeof conf === "object" ? conf : {}),
+    agent_socket: socketPath,
+    spool_dir: spool,
+  });
 }
 
 /** `ip netns add`. */
