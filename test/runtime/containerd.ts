@@ -57,15 +57,18 @@ export async function startContainerd(options: ContainerdOptions): Promise<Conta
   const env = { ...process.env, PATH: searchPath(options.programs) };
   const cri = openCri(isolation.outside(SOCKET));
   const daemon = await start(isolation, join(directory, "containerd.log"), env, configPath, cri);
+  const version = await cri.version();
   const importing = ["ctr", "--address", SOCKET, "--namespace", "k8s.io", "images", "import"];
+  // From version 2 on another service unpacks, which has not heard of this snapshotter; --local goes around it.
+  const how = [...(/^v?1\./.test(version) ? [] : ["--local"]), "--snapshotter", "native"];
   const [enter = "", ...inside] = isolation.enterRuntime;
-  await must(enter, [...inside, ...importing, "--no-unpack", imagePath], { env });
+  await must(enter, [...inside, ...importing, ...how, imagePath], { env });
   let current = daemon;
   return {
     cri,
     pluginDir,
     confDir,
-    version: await cri.version(),
+    version,
     pid: () => daemonPid(isolation),
     output: () => current.output(),
     async kill() {
