@@ -129,12 +129,12 @@ const D2: Line = {
     "the key is (network, container, interface): no other DEL touches a pod, even if it names the pod's address",
   async run(trial, bench) {
     const added = await bench.add();
-    const stranger = await bench.newPod();
+    const [stranger, other] = [await bench.newPod(), await bench.newPod()];
     const [node, inside] = [await bench.footprint(), await footprintOf(added.pod.namespace)];
     const config = { prevResult: added.result };
     const foreign: readonly (readonly [string, Pod, CallOptions])[] = [
       ["another container", stranger, { config }],
-      ["another container, CNI_NETNS empty", stranger, { config, env: { CNI_NETNS: "" } }],
+      ["another container, CNI_NETNS empty", other, { config, env: { CNI_NETNS: "" } }],
       ["another interface", added.pod, { config, env: { CNI_IFNAME: "eth9", CNI_NETNS: "" } }],
       [
         "another network",
@@ -264,14 +264,13 @@ function inTime(trial: Trial, what: string, run: Run): void {
 const D7: Line = {
   id: "D7",
   wants: "bounded time: ten seconds at most, also where its agent does not answer",
-  isSlow: true,
   async run(trial, bench) {
+    const before = await bench.footprint();
     const added = await bench.add();
     inTime(trial, "DEL", await bench.del(added));
     const { agentFrozen } = bench.driver;
     if (agentFrozen === undefined)
       return trial.skip("DEL with a frozen agent", "no driver that can bring it about");
-    const before = await bench.footprint();
     const other = await bench.add();
     await whileOn(agentFrozen, async () => {
       const run = await bench.del(other, { timeoutMs: 15_000 });

@@ -90,12 +90,14 @@ const G1 = gcLine(
   "G1",
   `attachments that ${KEY} lists stay, others go; ${OLDER_KEY} means the same`,
   async (trial, bench) => {
+    const before = await bench.footprint();
     for (const keys of [[KEY], [OLDER_KEY], [KEY, OLDER_KEY]]) {
       const stale = await liveAndStale(bench);
       const list = [attachmentOf(stale.live.pod)];
       const run = await gc(bench, Object.fromEntries(keys.map((key) => [key, list])));
       await onlyLiving(trial, bench, `GC with ${keys.join(" and ")}`, stale, run);
       await bench.del(stale.live);
+      await bench.settled(before);
     }
   },
 );

@@ -4,7 +4,7 @@
  * @module
  */
 import { existsSync } from "node:fs";
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { DEFAULT_TOPOLOGY_FILE } from "../../sim/model/topology-default.ts";
@@ -31,8 +31,7 @@ export const openDriver: OpenDriver = async ({ name }) => {
   const options = one.agent("agent", ENI_CONF);
   const before = await one.snapshot();
   await prepareAgent(options);
-  const spool = join(options.directory, "spool");
-  await mkdir(spool, { mode: 0o700 });
+  const spool = join(options.directory, "state/spool");
   let agent = await startAgent(options);
   await poolFull(one, options).catch(async (error: unknown) => {
     await agent.kill();
@@ -104,7 +103,7 @@ async function poolFull({ simulator, node }: OneNode, options: AgentOptions): Pr
 /** One line for each attachment in the agent's database, and for each DEL that waits for the agent. */
 async function leasesOf(options: AgentOptions, spool: string): Promise<readonly string[]> {
   const path = join(options.directory, "state/agent.db");
-  const waiting = (await readdir(spool)).filter((file) => file.endsWith(".del"));
+  const waiting = (await readdir(spool).catch(() => [])).filter((file) => file.endsWith(".del"));
   if (!existsSync(path)) return waiting;
   using database = new DatabaseSync(path, { readOnly: true });
   const rows = database.prepare("SELECT network, container_id, ifname, address FROM lease").all();

@@ -50,8 +50,6 @@ export type Line = {
   readonly id: string;
   /** What the specification or the runtimes want, in one sentence. */
   readonly wants: string;
-  /** Takes seconds, by its nature. */
-  readonly isSlow?: boolean;
   readonly run: (trial: Trial, bench: Bench) => Promise<void>;
 };
 
