@@ -51,8 +51,11 @@ describe("terway", () => {
   async function refusal(env: Readonly<Record<string, string>>, stdin: string): Promise<unknown> {
     const ran = await plugin("ADD", { ...pod, conf: stdin }, env);
     expect(differences(before, await one.snapshot())).toEqual([]);
-    expect({ status: ran.status, stderr: ran.stderr }).toEqual({ status: 1, stderr: "" });
-    return JSON.parse(ran.stdout);
+    const error: unknown = JSON.parse(ran.stdout);
+    const { msg, details } = textsOf(error);
+    const stderr = `terway: ADD: ${msg}; ${details}\n`;
+    expect({ status: ran.status, stderr: ran.stderr }).toEqual({ status: 1, stderr });
+    return error;
   }
 
   it("refuses stdin that is not JSON", async () => {
@@ -65,11 +68,11 @@ describe("terway", () => {
   });
 
   it("refuses a cniVersion that it does not speak", async () => {
-    expect(await refusal({}, conf({ cniVersion: "0.2.0" }))).toEqual({
+    expect(await refusal({}, conf({ cniVersion: "0.5.0" }))).toEqual({
       cniVersion: "1.1.0",
       code: 1,
-      msg: 'cniVersion "0.2.0" is not supported',
-      details: 'ADD with cniVersion "0.2.0": use one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0',
+      msg: 'cniVersion "0.5.0" is not supported',
+      details: 'ADD with cniVersion "0.5.0": use one of 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0',
     });
   });
 
@@ -126,3 +129,12 @@ describe("terway", () => {
     expect(await refusal({ CNI_NETNS: "/etc/os-release" }, conf())).toMatchObject({ code: 8 });
   });
 });
+
+function textsOf(error: unknown): { readonly msg: unknown; readonly details: unknown } {
+  const { msg, details } = {
+    msg: undefined,
+    details: undefined,
+    ...(typeof error === "object" ? error : {}),
+  };
+  return { msg, details };
+}

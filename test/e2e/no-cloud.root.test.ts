@@ -62,7 +62,10 @@ describe("terwayd without cloud", () => {
 
     const late = await one.pod("d", options);
     const refused = await plugin("ADD", late);
-    expect(refused).toMatchObject({ status: 1, stderr: "" });
+    expect(refused).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^terway: ADD: [^\n]*\n$/),
+    });
     expect(JSON.parse(refused.stdout)).toEqual({
       cniVersion: "0.3.0",
       code: 11,
