@@ -7,14 +7,14 @@ help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: ## Install what is missing on this machine (the others call it)
-	@pkg-config/setup.sh node run
+	@pkg-config/setup.sh node run plugin
 
 demo: setup ## Two nodes, forty pods and their traffic on the simulated VPC (root, under a minute)
 	@npm run -s bundle
 	@node test/demo/main.ts
 
 test: setup ## Everything CI runs: check, unit tests, kernel and end-to-end tests (root)
-	@pkg-config/setup.sh test
+	@pkg-config/setup.sh test runtime
 	@test/run.sh
 
 test-unit: ## Tests that need no root
@@ -36,7 +36,7 @@ bench: setup ## Ours beside a peer in the same run: medians, p90 and ratios (roo
 	@node bench/main.ts
 
 build: ## dist/bin/{terway,terwayd,terway-sim}, runnable from any directory
-	@pkg-config/setup.sh node
+	@pkg-config/setup.sh node plugin
 	@npm run -s bundle
 
 clean: ## Remove what build and tests made
