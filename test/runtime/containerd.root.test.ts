@@ -53,14 +53,14 @@ describe("containerd", () => {
   });
 
   afterAll(async () => {
-    const left = (await opened?.close()) ?? [];
-    const changed = one === undefined ? [] : differences(nodeBefore, await one.snapshot());
-    await one?.[Symbol.asyncDispose]();
-    expect([
-      ...left,
-      ...changed,
-      ...machineChanges(machine, await hostSnapshot(), `tw${process.pid}r`),
-    ]).toEqual([]);
+    const left: string[] = [];
+    try {
+      left.push(...((await opened?.close()) ?? []));
+      if (one !== undefined) left.push(...differences(nodeBefore, await one.snapshot()));
+    } finally {
+      await one?.[Symbol.asyncDispose]();
+    }
+    expect([...left, ...machineChanges(machine, await hostSnapshot(), `tw${process.pid}r`)]).toEqual([]);
   });
 
   afterEach(async () => {

@@ -50,16 +50,16 @@ describe("podman", () => {
   afterAll(async () => {
     if (opened === undefined) return;
     const { one, isolation, options, agent } = opened;
-    await agent.stop();
-    await drainAgent(options);
-    const left = await isolation.close();
-    const changed = differences(before, await one.snapshot());
-    await one[Symbol.asyncDispose]();
-    expect([
-      ...left,
-      ...changed,
-      ...machineChanges(machine, await hostSnapshot(), `tw${process.pid}m`),
-    ]).toEqual([]);
+    const left: string[] = [];
+    try {
+      await agent.stop();
+      await drainAgent(options);
+    } finally {
+      agent.process.kill("SIGKILL");
+      left.push(...(await isolation.close()), ...differences(before, await one.snapshot()));
+      await one[Symbol.asyncDispose]();
+    }
+    expect([...left, ...machineChanges(machine, await hostSnapshot(), `tw${process.pid}m`)]).toEqual([]);
   });
 
   it("probes the version, gives a container an address, takes it back", async ({ skip }) => {
