@@ -5,6 +5,10 @@ cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo "make test needs root (network namespaces). Without root: make test-unit" >&2; exit 1; }
 passed=0
 failed=0
+# What a test could not do on this machine, and why: said in the end.
+TEST_NOTES=$(mktemp)
+export TEST_NOTES
+trap 'rm -f "$TEST_NOTES"' EXIT
 
 # step TITLE COMMAND...: one line of progress, the output, the verdict.
 step() {
@@ -24,5 +28,6 @@ step "build" npm run -s bundle
 step "unit tests (no root)" npm run -s test
 step "kernel and end-to-end tests (root)" npm run -s test:root
 step "demo" node test/demo/main.ts
+sed 's/^/note: /' "$TEST_NOTES"
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]
