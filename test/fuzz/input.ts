@@ -41,7 +41,8 @@ export function beginTarget(begin: BeginFunction): Target {
       for (const [name, values] of Object.entries(ENVIRONMENTS)) {
         // The first one mostly, so that what comes after it is reached.
         const value = random.oneIn(4) ? random.pick(values) : (values[0] ?? "");
-        env[name] = random.oneIn(30) ? mutateText(random, value) : value;
+        // An environment holds no zero byte: environ(7).
+        env[name] = random.oneIn(30) ? mutateText(random, value).replaceAll("\0", "") : value;
       }
       if (random.oneIn(2)) env["CNI_COMMAND"] = random.pick(ENVIRONMENTS.CNI_COMMAND);
       const stdin = configBytes(random);
