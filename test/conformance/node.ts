@@ -34,6 +34,12 @@ export async function removeNamespace(namespace: string): Promise<void> {
   await run("ip", ["netns", "delete", namespace]);
 }
 
+/** The namespaces whose names begin so. */
+export async function namespacesOf(prefix: string): Promise<string[]> {
+  const names = (await must("ip", ["netns"])).split("\n").map((text) => text.split(" ")[0] ?? "");
+  return names.filter((name) => name.startsWith(prefix)).sort();
+}
+
 /** ip(8) in a namespace; throws where it fails. */
 export async function ip(namespace: string, ...words: readonly string[]): Promise<string> {
   return must("ip", ["-n", namespace, ...words]);

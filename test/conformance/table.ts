@@ -21,7 +21,7 @@ const CELL: Readonly<Record<LineReport["outcome"], string>> = {
 
 /** The table of all lines, the sums, and what failed, plugin by plugin. Nothing in it depends on the day. */
 export function renderTable(columns: readonly Column[]): string {
-  const head = columns.map(({ report, version }) => `${report.label} ${version}`);
+  const head = columns.map(titleOf);
   const rows = ALL_LINES.map(({ id, wants }) =>
     row([id, wants, ...columns.map(({ report }) => CELL[outcomeIn(report, id)])]),
   );
@@ -48,11 +48,16 @@ function row(cells: readonly string[]): string {
   return `| ${cells.map((cell) => cell.replaceAll("|", String.raw`\|`)).join(" | ")} |`;
 }
 
-function failuresOf({ report, version }: Column): string[] {
+function titleOf({ report, version }: Column): string {
+  return `${report.label} ${version}`.trim();
+}
+
+function failuresOf(column: Column): string[] {
+  const { report } = column;
   const failed = failedIds(report);
   if (failed.length === 0) return [];
   const lines = failed.map((id) => `- ${id}: ${whatFailed(report.lines.find((line) => line.id === id))}`);
-  return [`**${report.label} ${version}** fails:`, "", ...lines, ""];
+  return [`**${titleOf(column)}** fails:`, "", ...lines, ""];
 }
 
 /** The checks without what differs from run to run; each text once. */
