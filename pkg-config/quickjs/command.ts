@@ -32,5 +32,5 @@ export function allOf(results: readonly Result<unknown, string>[]): Result<void,
 /** What compilers and package tools end with is a summary; what went wrong is the last line with "error". */
 function lastLine(text: string): string | undefined {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
-  return lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1);
+  return lines.findLast((line) => /error/i.test(line) && !line.startsWith("collect2")) ?? lines.at(-1);
 }

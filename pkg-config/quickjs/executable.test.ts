@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readElf } from "./elf.ts";
 import { buildExecutable } from "./executable.ts";
 import { given, withAgent } from "./identity-table.ts";
 import { runProgram, type Answer } from "./run-plugin.ts";
@@ -36,30 +37,8 @@ async function runSource(name: string, source: string, prefix: readonly string[]
   return await runProgram([...prefix, await built(TARGET, entry)], { env: {}, stdin: "" });
 }
 
-type Segment = { readonly type: number; readonly flags: number };
-
-/** Type of the file and its segments. Source: elf(5), Elf64_Ehdr and Elf64_Phdr. */
-function readElf(path: string): {
-  readonly type: number;
-  readonly machine: number;
-  readonly segments: readonly Segment[];
-} {
-  const file = readFileSync(path);
-  expect(file.subarray(0, 6)).toEqual(Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1]));
-  const [start, size, count] = [
-    Number(file.readBigUInt64LE(32)),
-    file.readUInt16LE(54),
-    file.readUInt16LE(56),
-  ];
-  const segments = Array.from({ length: count }, (_, index) => {
-    const at = start + index * size;
-    return { type: file.readUInt32LE(at), flags: file.readUInt32LE(at + 4) };
-  });
-  return { type: file.readUInt16LE(16), machine: file.readUInt16LE(18), segments };
-}
-
 function expectHardened(path: string, machine: number): void {
-  const elf = readElf(path);
+  const elf = readElf(readFileSync(path));
   const [EXECUTABLE, DYNAMIC, INTERPRETER] = [2, 2, 3];
   const [STACK, RELRO, X, W] = [0x64_74_e5_51, 0x64_74_e5_52, 1, 2];
   const types = elf.segments.map(({ type }) => type);
@@ -104,9 +83,12 @@ describe("buildExecutable()", () => {
 
   it("says what is wrong with a program", async () => {
     const entry = join(directory, "regexp.js");
-    writeFileSync(entry, "host.end(0, String(/a+/.test('aa')), '')");
+    writeFileSync(entry, "host.start = () => host.end(0, String(/a+/.test('aa')), '')");
     const made = await buildExecutable(TARGET, entry, () => undefined);
     expect(made.ok ? made.value : made.fault).toContain("SyntaxError");
+    writeFileSync(entry, "host.missing()");
+    const loaded = await buildExecutable(TARGET, entry, () => undefined);
+    expect(loaded.ok ? loaded.value : loaded.fault).toContain("the program cannot be loaded: TypeError");
   });
 
   const qemu = "/usr/bin/qemu-aarch64-static";
@@ -158,7 +140,7 @@ describe("the host", () => {
         try { found.push("ran: " + attempt()); } catch (error) { found.push(error.name); }
       }
       found.push(typeof RegExp, typeof Promise, typeof setTimeout, typeof std, typeof os);
-      host.end(0, found.join(" "), "");`;
+      host.start = () => host.end(0, found.join(" "), "");`;
     const { stdout } = await runSource("evaluate", source);
     expect(stdout).not.toContain("ran:");
     expect(stdout.split(" ").slice(5)).toEqual(Array.from({ length: 5 }, () => "undefined"));
@@ -167,7 +149,9 @@ describe("the host", () => {
   it("gives a program no more than 64 MB", async () => {
     const source = `
       const kept = [];
-      try { for (;;) kept.push(new Uint8Array(1_000_000)); } catch { host.end(0, String(kept.length), ""); }`;
+      host.start = () => {
+        try { for (;;) kept.push(new Uint8Array(1_000_000)); } catch { host.end(0, String(kept.length), ""); }
+      };`;
     const { exit, stdout } = await runSource("memory", source);
     expect(exit).toBe(0);
     expect(Number(stdout)).toBeGreaterThan(40);
@@ -175,10 +159,11 @@ describe("the host", () => {
   });
 
   it("has last words for a program that cannot go on", async () => {
-    const endless = "const descend = (depth) => descend(depth + 1) + 1; descend(0);";
-    expect(await runSource("throw", 'throw new Error("x");')).toEqual(LAST);
+    const endless = "const descend = (depth) => descend(depth + 1) + 1; host.start = () => descend(0);";
+    const hoard = "const kept = []; host.start = () => { for (;;) kept.push([kept.length]); };";
+    expect(await runSource("throw", 'host.start = () => { throw new Error("x"); };')).toEqual(LAST);
     expect(await runSource("nothing", "")).toEqual(LAST);
-    expect(await runSource("hoard", "const kept = []; for (;;) kept.push([kept.length]);")).toEqual(LAST);
+    expect(await runSource("hoard", hoard)).toEqual(LAST);
     expect(await runSource("descend", endless)).toEqual(LAST);
     // Less stack than the engine counts on: the kernel ends what the engine would have noticed.
     const shell = ["/bin/sh", "-c", 'ulimit -s 200; exec "$0"'];

@@ -1,7 +1,9 @@
 /*
- * The plugin's process: makes the engine, gives it the one global `host` (its promises are in cni/quickjs/host.ts) and runs
- * the bytecode. What can fail gives the program the name of an errno; nothing here decides what that means for the run.
- * The process ends without giving memory back, and always with something on standard output.
+ * The plugin's process: gives the program the one global `host` (its promises are in cni/quickjs/host.ts) and starts it.
+ * What can fail gives the program the name of an errno; nothing here decides what that means for the run. The process
+ * ends without giving memory back, and always with something on standard output.
+ *
+ * Linked without an image (image.S) it is another program, for the build: it makes the image.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -21,7 +23,8 @@
 #define READ_BYTES 65536
 
 extern char **environ;
-extern const uint8_t program_start[], program_end[];
+
+static uint8_t stdin_bytes[STDIN_MAX];
 
 /* Freed with js_free by whoever asked for it. There is a NUL behind it. */
 typedef struct {
@@ -136,13 +139,12 @@ CALL(host_decode) {
 /* readStdin(bytesMax) */
 CALL(host_read_stdin) {
     UNUSED_THIS;
-    static uint8_t bytes[STDIN_MAX];
     uint32_t most;
     size_t length;
     if (JS_ToUint32(ctx, &most, argv[0])) return JS_EXCEPTION;
-    if (most > sizeof bytes) return JS_ThrowRangeError(ctx, "more of stdin than the host can hold");
-    const int failure = read_stdin(bytes, most, &length);
-    return failure == 0 ? JS_NewUint8ArrayCopy(ctx, bytes, length) : failure_name(ctx, failure);
+    if (most > sizeof stdin_bytes) return JS_ThrowRangeError(ctx, "more of stdin than the host can hold");
+    const int failure = read_stdin(stdin_bytes, most, &length);
+    return failure == 0 ? JS_NewUint8ArrayCopy(ctx, stdin_bytes, length) : failure_name(ctx, failure);
 }
 
 /* isSameFile(one, other) */
@@ -219,8 +221,6 @@ CALL(host_end) {
     _exit(status);
 }
 
-/* ---- The run ---- */
-
 /* Of a name that is there twice, the first counts: as with getenv(3). */
 static JSValue environment(JSContext *ctx) {
     const JSValue all = JS_NewObjectProto(ctx, JS_NULL);
@@ -245,29 +245,54 @@ static const JSCFunctionListEntry calls[] = {
     JS_CFUNC_DEF("keepFile", 4, host_keep_file),   JS_CFUNC_DEF("end", 3, host_end),
 };
 
-/* Comes back only when the program could not come to its own end. */
-static void run(JSContext *ctx) {
-    const JSValue global = JS_GetGlobalObject(ctx), host = JS_NewObject(ctx), env = environment(ctx);
-    if (JS_IsException(host) || JS_IsException(env)) return;
-    if (JS_SetPropertyFunctionList(ctx, host, calls, sizeof calls / sizeof *calls)) return;
-    if (JS_SetPropertyStr(ctx, host, "env", env) < 0) return;
-    if (JS_SetPropertyStr(ctx, host, "userId", JS_NewUint32(ctx, geteuid())) < 0) return;
-    if (JS_SetPropertyStr(ctx, global, "host", host) < 0) return;
-    const size_t length = (size_t)(program_end - program_start);
-    const JSValue program = JS_ReadObject(ctx, program_start, length, JS_READ_OBJ_BYTECODE);
-    if (!JS_IsException(program)) JS_EvalFunction(ctx, program);
+/* ---- The build: the engine with the program, up to where each process begins ---- */
+
+static bool load_program(JSContext *ctx) {
+    const JSValue global = JS_GetGlobalObject(ctx), host = JS_NewObject(ctx);
+    if (JS_SetPropertyFunctionList(ctx, host, calls, sizeof calls / sizeof *calls)) return false;
+    if (JS_SetPropertyStr(ctx, global, "host", host) < 0) return false;
+    size_t length;
+    if (read_stdin(stdin_bytes, sizeof stdin_bytes, &length) != 0) return false;
+    const JSValue code = JS_ReadObject(ctx, stdin_bytes, length, JS_READ_OBJ_BYTECODE);
+    return !JS_IsException(code) && !JS_IsException(JS_EvalFunction(ctx, code));
 }
 
-int main(void) {
-    catch_crashes();
-    JSRuntime *runtime = memory_open() ? JS_NewRuntime2(&memory_functions, NULL) : NULL;
-    if (runtime == NULL) last_words();
+/* Bytecode from standard input, the image to standard output. */
+static int make_image(void) {
+    JSRuntime *runtime = JS_NewRuntime2(&memory_functions, NULL);
+    JSContext *ctx = runtime == NULL ? NULL : JS_NewContextRaw(runtime);
+    if (ctx == NULL) return 1;
     JS_SetMaxStackSize(runtime, STACK_MAX);
     /* One run leaves no cycles worth looking for; the rest is counted. */
     JS_SetGCThreshold(runtime, SIZE_MAX);
-    JSContext *ctx = JS_NewContextRaw(runtime);
-    const bool made = ctx != NULL && JS_AddIntrinsicBaseObjects(ctx) == 0 && JS_AddIntrinsicJSON(ctx) == 0 &&
-                      JS_AddIntrinsicTypedArrays(ctx) == 0;
-    if (made) run(ctx);
+    const bool made = JS_AddIntrinsicBaseObjects(ctx) == 0 && JS_AddIntrinsicJSON(ctx) == 0 &&
+                      JS_AddIntrinsicTypedArrays(ctx) == 0 && load_program(ctx);
+    if (made) {
+        memory_write(STDOUT_FILENO, ctx);
+        return 0;
+    }
+    const char *why = JS_ToCString(ctx, JS_GetException(ctx));
+    fprintf(stderr, "error: the program cannot be loaded: %s\n", why == NULL ? "no memory" : why);
+    return 1;
+}
+
+/* ---- The plugin ---- */
+
+/* Comes back only when the program could not come to its own end. */
+static void start(JSContext *ctx) {
+    JS_UpdateStackTop(JS_GetRuntime(ctx));
+    const JSValue host = JS_GetPropertyStr(ctx, JS_GetGlobalObject(ctx), "host"), env = environment(ctx);
+    if (JS_IsException(host) || JS_IsException(env)) return;
+    if (JS_SetPropertyStr(ctx, host, "env", env) < 0) return;
+    if (JS_SetPropertyStr(ctx, host, "userId", JS_NewUint32(ctx, geteuid())) < 0) return;
+    JS_Call(ctx, JS_GetPropertyStr(ctx, host, "start"), host, 0, NULL);
+}
+
+int main(void) {
+    void *ctx;
+    catch_crashes();
+    if (!memory_open(&ctx)) last_words();
+    if (ctx == NULL) return make_image();
+    start(ctx);
     last_words();
 }

@@ -4,12 +4,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "system.h"
+
 /* Stdin of 1 MiB makes some 40 MB of values at most; a loop without end must not take the node's memory. */
 #define MEMORY_MAX ((size_t)64 << 20)
-/* A run with a call needs that much. */
-#define NEEDED_AT_ONCE ((size_t)448 << 10)
-/* <linux/mman.h> since Linux 5.14; an older kernel refuses, and the pages come one by one. */
-#define POPULATE_WRITE 23
+/* Sizes have four steps between powers of two, so a block is larger than was asked for by a fifth at most. */
+#define STEPS 4
 
 /* Before each block. The size does not count it. */
 typedef struct Block {
@@ -17,18 +17,40 @@ typedef struct Block {
     struct Block *next_free;
 } Block;
 
-/* Sizes have four steps between powers of two, so a block is larger than was asked for by a fifth at most. */
-#define STEPS 4
-static Block *free_blocks[64 * STEPS];
-static char *top, *end;
+/* At the start of the memory. All zero where there is no image. */
+typedef struct {
+    /* Bytes that came with the executable: whole pages. */
+    size_t image_length;
+    void *root;
+    char *top;
+    Block *free_blocks[64 * STEPS];
+} State;
 
-bool memory_open(void) {
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    top = mmap(NULL, MEMORY_MAX, PROT_READ | PROT_WRITE, flags, -1, 0);
-    if (top == MAP_FAILED) return false;
-    end = top + MEMORY_MAX;
-    madvise(top, NEEDED_AT_ONCE, POPULATE_WRITE);
-    return true;
+/* image.S */
+extern char heap[];
+
+static State *const state = (State *)(void *)heap;
+static char *const end = heap + MEMORY_MAX;
+
+static size_t whole_pages(size_t length) {
+    return (length + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+}
+
+bool memory_open(void **root) {
+    if (state->top == NULL) {
+        state->image_length = whole_pages(sizeof *state);
+        state->top = (char *)(state + 1);
+    }
+    *root = state->root;
+    char *rest = heap + state->image_length;
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    return mmap(rest, (size_t)(end - rest), PROT_READ | PROT_WRITE, flags, -1, 0) == rest;
+}
+
+void memory_write(int fd, void *root) {
+    state->root = root;
+    state->image_length = whole_pages((size_t)(state->top - heap));
+    write_all(fd, heap, state->image_length);
 }
 
 static unsigned magnitude(size_t size) {
@@ -43,7 +65,7 @@ static size_t round_up(size_t size) {
 
 static Block **free_list(size_t size) {
     const unsigned power = magnitude(size);
-    return &free_blocks[power * STEPS + ((size >> (power - 2)) & (STEPS - 1))];
+    return &state->free_blocks[power * STEPS + ((size >> (power - 2)) & (STEPS - 1))];
 }
 
 static Block *block_of(const void *bytes) {
@@ -60,9 +82,9 @@ static void *allocate(void *opaque, size_t size) {
         *list = block->next_free;
         return block + 1;
     }
-    if ((size_t)(end - top) < sizeof *block + size) return NULL;
-    block = (Block *)top;
-    top += sizeof *block + size;
+    if ((size_t)(end - state->top) < sizeof *block + size) return NULL;
+    block = (Block *)(void *)state->top;
+    state->top += sizeof *block + size;
     block->size = size;
     return block + 1;
 }
@@ -74,12 +96,16 @@ static void *allocate_zeroed(void *opaque, size_t count, size_t size) {
     return bytes == NULL ? NULL : memset(bytes, 0, length);
 }
 
+static bool is_newest(const Block *block) {
+    return (const char *)(block + 1) + block->size == state->top;
+}
+
 static void release(void *opaque, void *bytes) {
     (void)opaque;
     if (bytes == NULL) return;
     Block *block = block_of(bytes);
-    if ((char *)bytes + block->size == top) {
-        top = (char *)block;
+    if (is_newest(block)) {
+        state->top = (char *)block;
         return;
     }
     Block **list = free_list(block->size);
@@ -97,9 +123,10 @@ static void *reallocate(void *opaque, void *bytes, size_t size) {
     if (size <= block->size) return bytes;
     if (size > MEMORY_MAX) return NULL;
     /* Texts grow piece by piece: the newest block grows where it is. */
-    if ((char *)bytes + block->size == top && round_up(size) - block->size <= (size_t)(end - top)) {
-        top += round_up(size) - block->size;
-        block->size = round_up(size);
+    const size_t more = round_up(size) - block->size;
+    if (is_newest(block) && more <= (size_t)(end - state->top)) {
+        state->top += more;
+        block->size += more;
         return bytes;
     }
     void *larger = allocate(opaque, size);

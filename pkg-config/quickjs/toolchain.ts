@@ -17,11 +17,27 @@ export type Compiler = {
   readonly command: string;
   readonly flags: readonly string[];
   readonly version: string;
+  /** The largest page of the target's kernels. */
+  readonly pageBytes: number;
+  /** How much the code is to be optimised. */
+  readonly speed: string;
+  readonly linkFlags: readonly string[];
+  /** Runs what it makes, where this machine cannot. */
+  readonly emulator?: string;
 };
+
+/**
+ * By target. Kernels for arm64 may have pages of 64 KiB, to which each segment is aligned in the file; to stay below 1 MB all the
+ * same, constants share a segment with code there, and the code is compiled for size.
+ */
+const CHOICES = {
+  x64: { pageBytes: 4096, speed: "-O2", linkFlags: ["-Wl,-z,separate-code"] },
+  arm64: { pageBytes: 65_536, speed: "-Os", linkFlags: ["-Wl,-z,noseparate-code"] },
+} as const satisfies Record<Target, object>;
 
 /** The compiler for programs that this machine runs. */
 export async function nativeCompiler(): Promise<Result<Compiler, string>> {
-  return await describe("musl-gcc", []);
+  return await describe("musl-gcc", [], process.arch === "arm64" ? "arm64" : "x64");
 }
 
 /** The compiler for `target`: a cross compiler where this machine is another one. */
@@ -29,12 +45,19 @@ export async function compilerFor(target: Target, cache: string): Promise<Result
   if (target === process.arch) return await nativeCompiler();
   if (target !== "arm64") return failed(`only arm64 can be built on ${process.arch}`);
   const musl = await fetchMusl(cache);
-  return musl.ok ? await describe("aarch64-linux-gnu-gcc", ["-specs", musl.value]) : musl;
+  if (!musl.ok) return musl;
+  const compiler = await describe("aarch64-linux-gnu-gcc", ["-specs", musl.value], target);
+  return compiler.ok ? ok({ ...compiler.value, emulator: "qemu-aarch64-static" }) : compiler;
 }
 
-async function describe(command: string, flags: readonly string[]): Promise<Result<Compiler, string>> {
+async function describe(
+  command: string,
+  flags: readonly string[],
+  target: Target,
+): Promise<Result<Compiler, string>> {
   const version = await runCommand(command, ["-dumpfullversion"], "/");
-  return version.ok ? ok({ command, flags, version: `${command} ${version.value.trim()}` }) : version;
+  if (!version.ok) return version;
+  return ok({ command, flags, version: `${command} ${version.value.trim()}`, ...CHOICES[target] });
 }
 
 /**
