@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as z from "zod";
 
 /** All in milliseconds, one number for each pod, in the order of the log. */
 export type AgentPhases = {
@@ -12,7 +13,14 @@ export type AgentPhases = {
   readonly kernelMs: readonly number[];
   /** DEL: from the call until the address was back in the pool. */
   readonly detachMs: readonly number[];
+  /** ADD: as the agent tells its callers (`TIMING_TRAILER`). */
+  readonly timing: readonly AddTiming[];
 };
+
+/** Where the time of an ADD went, in milliseconds: they add up to the total. */
+export type AddTiming = z.infer<typeof TIMING>;
+
+const TIMING = z.object({ wait: z.number(), store: z.number(), netlink: z.number(), total: z.number() });
 
 /** Lines that are no JSON (the runtime's own warnings) are passed over. */
 export function phasesOf(log: string): AgentPhases {
@@ -26,11 +34,15 @@ export function phasesOf(log: string): AgentPhases {
     waitedMs: numbers("pod attached", "waitedMs"),
     kernelMs: numbers("pod attached", "kernelMs"),
     detachMs: numbers("pod detached", "tookMs"),
+    timing: entries.flatMap((entry) => {
+      const timing = TIMING.safeParse(entry["timing"]);
+      return timing.success ? [timing.data] : [];
+    }),
   };
 }
 
 /** From each ADD's call until its answer, as far as the agent sees it. */
-export function totalMs({ waitedMs, kernelMs }: AgentPhases): number[] {
+export function totalMs({ waitedMs, kernelMs }: Pick<AgentPhases, "waitedMs" | "kernelMs">): number[] {
   return waitedMs.map((ms, index) => ms + (kernelMs[index] ?? 0));
 }
 

@@ -5,13 +5,11 @@
  * @module
  */
 import { connect, type IncomingHttpHeaders } from "node:http2";
-import { join } from "node:path";
-import { loadSync, type MessageTypeDefinition, type PackageDefinition } from "@grpc/proto-loader";
 import { PROTOCOL } from "../proto/paths.ts";
+import { encoderOf, withPrefix } from "./agent-messages.ts";
 import { type Container } from "./contender.ts";
 import { CNI_CONF } from "./topology.ts";
 
-const PROTO = join(import.meta.dirname, "../proto/agent.proto");
 /** As the plugin gives it. */
 const DEADLINE_MS = 90_000;
 
@@ -23,8 +21,7 @@ export type DirectCalls = {
 
 /** `socketPath`: of an agent that serves. */
 export function openDirectCalls(socketPath: string): DirectCalls {
-  const messages = loadSync(PROTO, { defaults: true, longs: Number });
-  const encode = { ADD: encoderOf(messages, "AddRequest"), DEL: encoderOf(messages, "DelRequest") };
+  const encode = { ADD: encoderOf("AddRequest"), DEL: encoderOf("DelRequest") };
   const config = Buffer.from(CNI_CONF);
   return {
     async exec(verb, { id, netns }) {
@@ -37,16 +34,6 @@ export function openDirectCalls(socketPath: string): DirectCalls {
       return unary(socketPath, verb === "ADD" ? "Add" : "Del", body);
     },
   };
-}
-
-function encoderOf(messages: PackageDefinition, name: string): (message: object) => Buffer {
-  const entry = messages[`terway.agent.v1.${name}`];
-  if (entry === undefined || !isMessage(entry)) throw new Error(`${PROTO} has no message ${name}`);
-  return entry.serialize;
-}
-
-function isMessage(entry: PackageDefinition[string]): entry is MessageTypeDefinition<object, object> {
-  return "type" in entry && "serialize" in entry;
 }
 
 /** gRPC over HTTP/2 by hand: a client library would cost more than the agent that is measured. */
@@ -76,9 +63,7 @@ function unary(socketPath: string, method: string, body: Buffer): Promise<number
       else reject(new Error(`${method}: gRPC status ${status} ${decodeURIComponent(message)}`));
     });
     stream.resume();
-    const prefix = Buffer.alloc(5);
-    prefix.writeUInt32BE(body.length, 1);
-    stream.end(Buffer.concat([prefix, body]));
+    stream.end(withPrefix(body));
   });
 }
 

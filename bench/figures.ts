@@ -7,14 +7,26 @@
 /** Unit of every sample of a row. */
 export type Unit = "ms" | "MB" | "calls" | "reads" | "seconds";
 
-/** The same thing done by several, in turn in the same run: ours first. Samples in milliseconds, as they came. */
+/** One of a comparison. Samples as they came. */
+export type Compared = {
+  readonly name: string;
+  readonly samples: readonly number[];
+  /** Ours wants to be at most so many times this one: ratio of medians. */
+  readonly target?: number;
+};
+
+/** The same thing done by several, in turn in the same run: ours first. */
 export type Comparison = {
   readonly kind: "comparison";
   readonly row: string;
-  readonly contenders: readonly { readonly name: string; readonly samples: readonly number[] }[];
-  /** What upstream took in milliseconds, measured elsewhere. */
+  readonly unit: "ms" | "MB";
+  readonly contenders: readonly Compared[];
+  /** What upstream took, measured elsewhere. */
   readonly upstream?: number;
 };
+
+/** What could not be measured on this machine. */
+export type Absent = { readonly kind: "absent"; readonly row: string; readonly why: string };
 
 /** One quantity of ours, beside what upstream needs and what we want to reach. */
 export type Figure = {
@@ -32,7 +44,7 @@ export type Figure = {
   readonly note?: string;
 };
 
-export type Row = Comparison | Figure;
+export type Row = Comparison | Figure | Absent;
 
 /** Everything that a run found. */
 export type Findings = {
@@ -41,8 +53,13 @@ export type Findings = {
   readonly machine: {
     readonly cpu: string;
     readonly cores: number;
+    readonly memoryGb: number;
+    /** "Debian GNU/Linux 12 (bookworm)". */
+    readonly system: string;
     readonly kernel: string;
     readonly node: string;
   };
+  /** Processes that wanted to run, on average over a minute, before and after the run. */
+  readonly load: { readonly before: number; readonly after: number };
   readonly rows: readonly Row[];
 };

@@ -18,7 +18,14 @@ import { type AgentPhases, phasesOf } from "./agent-log.ts";
 import { type Calls, callsBetween } from "./call-counts.ts";
 import { type Container, type Contender, openOurs } from "./contender.ts";
 import { type BenchRun } from "./run.ts";
-import { benchTopology, CNI_CONF, eniConf, type PoolSettings } from "./topology.ts";
+import {
+  benchTopology,
+  type CloudSettings,
+  CNI_CONF,
+  eniConf,
+  type PoolSettings,
+  SMALL_NODE,
+} from "./topology.ts";
 
 /** Longer than any wait of the agent between two calls that belong together. */
 const QUIET_MS = 6000;
@@ -58,13 +65,14 @@ export async function withLab<Value>(
   bench: BenchRun,
   pool: PoolSettings,
   body: (lab: Lab) => Promise<Value>,
+  cloud: CloudSettings = SMALL_NODE,
 ): Promise<Value> {
   bench.signal.throwIfAborted();
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), `terway-${bench.name}-`));
   stack.defer(() => rm(directory, { recursive: true, force: true }));
   const topology = join(directory, "topology.json");
-  await writeFile(topology, JSON.stringify(benchTopology(), undefined, 2));
+  await writeFile(topology, JSON.stringify(benchTopology(cloud), undefined, 2));
   const simulator = await openSimulator(bench, topology, stack);
   const [node] = simulator.nodes;
   if (node === undefined) throw new Error("the simulated VPC has no node");
@@ -135,7 +143,7 @@ async function openAgent(
   };
   stack.defer(stop);
   return {
-    ours: openOurs(node.namespace, confFor(CNI_CONF, join(directory, "run/agent.sock"))),
+    ours: openOurs(node.namespace, confFor(CNI_CONF, join(directory, "run/agent.sock")), directory),
     async start() {
       const startedMs = performance.now();
       const started = await startAgent(options);

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { availableParallelism, cpus, release } from "node:os";
+import { readFileSync } from "node:fs";
+import { availableParallelism, cpus, release, totalmem } from "node:os";
 import { type Findings } from "./figures.ts";
 
 /** Of this process's machine. */
@@ -11,7 +12,18 @@ export function thisMachine(): Findings["machine"] {
   return {
     cpu: cpus()[0]?.model ?? "unknown CPU",
     cores: availableParallelism(),
+    memoryGb: Math.round(totalmem() / 1e9),
+    system: systemName(),
     kernel: release(),
     node: process.version,
   };
+}
+
+/** os-release(5). */
+function systemName(): string {
+  try {
+    return /^PRETTY_NAME="?([^"\n]+)/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "unknown system";
+  } catch {
+    return "unknown system";
+  }
 }

@@ -1,5 +1,6 @@
 /**
- * `make bench`: ours beside peers in the same run, the agent's start and memory, and what it asks the cloud.
+ * `make bench`: ours beside peers in the same run, a container runtime with either, the agent's start and memory, and what
+ * it asks the cloud.
  *
  *     node bench/main.ts [GROUP or ROW…] [--json FILE] [--quick]
  *
@@ -8,6 +9,7 @@
  * @module
  */
 import { writeFile } from "node:fs/promises";
+import { loadavg } from "node:os";
 import { differences, hostSnapshot } from "../test/harness/snapshot.ts";
 import { type Row } from "./figures.ts";
 import { thisMachine } from "./machine.ts";
@@ -18,10 +20,13 @@ import { measureAgentStart } from "./rows/agent-start.ts";
 import { measureChurn } from "./rows/churn.ts";
 import { measureColdStart } from "./rows/cold-start.ts";
 import { measureEmptyPool } from "./rows/empty-pool.ts";
+import { measureExec } from "./rows/exec.ts";
 import { measureIdle } from "./rows/idle.ts";
 import { measureNoIdle } from "./rows/no-idle.ts";
 import { measureOneByOne } from "./rows/one-by-one.ts";
+import { measurePhases } from "./rows/phases.ts";
 import { measureRestart } from "./rows/restart.ts";
+import { measureSandboxRows } from "./rows/sandboxes.ts";
 import { measureTogether } from "./rows/together.ts";
 import { measureWarmAtOnce } from "./rows/warm-at-once.ts";
 import { measureWarmPool } from "./rows/warm-pool.ts";
@@ -29,7 +34,9 @@ import { type BenchRun, type Measure } from "./run.ts";
 
 /** Group -> row -> how it is measured; in the order of the tables. */
 const GROUPS: Readonly<Record<string, Readonly<Record<string, Measure>>>> = {
+  plugin: { exec: measureExec, phases: measurePhases },
   warm: { "warm-pool": measureWarmPool, "warm-at-once": measureWarmAtOnce },
+  runtime: { sandboxes: measureSandboxRows },
   agent: { "agent-start": measureAgentStart, "agent-memory": measureAgentMemory },
   calls: {
     "cold-start": measureColdStart,
@@ -71,10 +78,12 @@ async function main(argv: readonly string[]): Promise<number> {
     });
   }
   const startedAt = new Date().toISOString();
+  const loadBefore = loadavg()[0] ?? Number.NaN;
   const before = await hostSnapshot();
   const run = { name: `twb${process.pid}`, quick, signal: stop.signal };
   const { rows, failures } = await measureAll(run, options.value.rows);
-  const findings = { startedAt, quick, machine: thisMachine(), rows };
+  const load = { before: loadBefore, after: loadavg()[0] ?? Number.NaN };
+  const findings = { startedAt, quick, machine: thisMachine(), load, rows };
   process.stdout.write(`\n${renderFindings(findings)}\n`);
   if (json !== undefined) await writeFile(json, `${JSON.stringify(findings, undefined, 2)}\n`);
   const problems = [...failures, ...leftBehind(differences(before, await hostSnapshot()), run.name)];

@@ -5,14 +5,16 @@ import { renderFindings } from "./render.ts";
 const FINDINGS: Findings = {
   startedAt: "2026-01-02T03:04:05.000Z",
   quick: true,
-  machine: { cpu: "CPU", cores: 2, kernel: "6.18", node: "v26" },
+  machine: { cpu: "CPU", cores: 2, memoryGb: 8, system: "Debian 12", kernel: "6.18", node: "v26" },
+  load: { before: 0.12, after: 1.98 },
   rows: [
     {
       kind: "comparison",
       row: "ADD",
+      unit: "ms",
       contenders: [
         { name: "ours", samples: [10, 12, 11] },
-        { name: "ptp", samples: [20, 22, 24] },
+        { name: "ptp", samples: [20, 22, 24], target: 0.3 },
       ],
       upstream: 5.5,
     },
@@ -41,13 +43,13 @@ const FINDINGS: Findings = {
 describe("renderFindings()", () => {
   it("shows medians, ratios to ours, targets that were missed, and notes", () => {
     expect(renderFindings(FINDINGS).split("\n")).toEqual([
-      "CPU, 2 cores, Linux 6.18, Node v26, 2026-01-02T03:04:05.000Z",
+      "CPU, 2 cores, 8 GB, Debian 12, Linux 6.18, Node v26, load 0.1 before and 2.0 after, 2026-01-02T03:04:05.000Z",
       "Quick run: few samples, do not compare with others.",
       "",
-      "IN TURN, IN THIS RUN (ms)  WHO                           N  P50  P90  MIN  OURS/THIS",
-      "ADD                        ours                          3   11   12   10       1.00",
-      "                           ptp                           3   22   24   20       0.50",
-      "                           upstream, measured elsewhere     5.5                 2.00",
+      "IN TURN, IN THIS RUN  WHO                           UNIT  N  P50   P90  P99  MIN  OURS/THIS  TARGET  REACHED",
+      "ADD                   ours                          ms    3    11   12   12   10       1.00",
+      "                      ptp                           ms    3    22   24   24   20       0.50  <= 0.3  NO",
+      "                      upstream, measured elsewhere  ms       5.50                      2.00",
       "",
       "OURS                  UNIT   N  P50   P90  UPSTREAM*  OURS/UPSTREAM  TARGET  REACHED",
       "first  own time       ms     1  60.4             750           0.08  <= 50   NO",

@@ -4,80 +4,122 @@
  * @module
  */
 import { table } from "../test/demo/report.ts";
-import { type Comparison, type Figure, type Findings } from "./figures.ts";
+import { type Absent, type Comparison, type Figure, type Findings } from "./figures.ts";
 import { percentile, ratio, summarise } from "./statistics.ts";
+
+/** A table: texts of its head, and of each line. */
+export type Table = { readonly head: readonly string[]; readonly lines: readonly (readonly string[])[] };
 
 /** Lines for a terminal; the notes stand below the tables. */
 export function renderFindings(findings: Findings): string {
-  const { machine, rows } = findings;
-  const comparisons = rows.filter((row) => row.kind === "comparison");
-  const figures = rows.filter((row) => row.kind === "figure");
+  const comparisons = comparisonTable(findings);
+  const figures = figureTable(findings);
   return [
-    `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, ${findings.startedAt}`,
+    describeRun(findings),
     ...(findings.quick ? ["Quick run: few samples, do not compare with others."] : []),
-    ...(comparisons.length === 0 ? [] : ["", ...renderComparisons(comparisons)]),
-    ...(figures.length === 0 ? [] : ["", ...renderFigures(figures)]),
+    ...[comparisons, figures].flatMap(({ head, lines }) =>
+      lines.length === 0 ? [] : ["", ...table(head, lines)],
+    ),
+    ...(figures.lines.length === 0 ? [] : ["", UPSTREAM_NOTE]),
+    ...notesOf(findings).map((note) => `  ${note}`),
     "",
   ].join("\n");
 }
 
-function renderComparisons(comparisons: readonly Comparison[]): string[] {
-  const lines = comparisons.flatMap(({ row, contenders, upstream }) => {
-    const [ours] = contenders;
-    const oursP50 = ours === undefined ? Number.NaN : percentile(ours.samples, 0.5);
-    const measured = contenders.map(({ name, samples }) => {
-      const { n, p50, p90, min } = summarise(samples);
-      return [name, `${n}`, decimals(p50), decimals(p90), decimals(min), factor(ratio(oursP50, p50))];
-    });
-    const elsewhere =
-      upstream === undefined
-        ? []
-        : [
-            [
-              "upstream, measured elsewhere",
-              "",
-              decimals(upstream),
-              "",
-              "",
-              factor(ratio(oursP50, upstream)),
-            ],
-          ];
-    return [...measured, ...elsewhere].map((cells, index) => [index === 0 ? row : "", ...cells]);
-  });
-  return table(["IN TURN, IN THIS RUN (ms)", "WHO", "N", "P50", "P90", "MIN", "OURS/THIS"], lines);
+/** What "upstream" is. */
+export const UPSTREAM_NOTE =
+  "* upstream, measured elsewhere: Terway (Go) 89aadf8, legacy mode, on another simulated cloud with the same delays";
+
+/** Machine, system, load and date. */
+export function describeRun({ machine, load, startedAt }: Findings): string {
+  const { cpu, cores, memoryGb, system, kernel, node } = machine;
+  const loads = `load ${load.before.toFixed(1)} before and ${load.after.toFixed(1)} after`;
+  return `${cpu}, ${cores} cores, ${memoryGb} GB, ${system}, Linux ${kernel}, Node ${node}, ${loads}, ${startedAt}`;
 }
 
-function renderFigures(figures: readonly Figure[]): string[] {
-  const lines = figures.map(({ row, what, unit, samples, upstream, target }, index) => {
-    const { n, p50, p90 } = summarise(samples);
-    return [
-      row === figures[index - 1]?.row ? "" : row,
-      what,
-      unit,
-      `${n}`,
-      decimals(p50),
-      n === 1 ? "" : decimals(p90),
-      upstream === undefined ? "" : decimals(upstream),
-      upstream === undefined ? "" : factor(ratio(p50, upstream)),
-      target === undefined ? "" : `<= ${target}`,
-      target === undefined ? "" : p50 <= target ? "yes" : "NO",
-    ];
+/** What was done by several in turn. A row's name stands at its first line only. */
+export function comparisonTable({ rows }: Findings): Table {
+  const head = ["IN TURN, IN THIS RUN", "WHO", "UNIT", "N", "P50", "P90", "P99", "MIN", "OURS/THIS"];
+  return {
+    head: [...head, "TARGET", "REACHED"],
+    lines: rows.filter((row) => row.kind === "comparison").flatMap(comparisonLines),
+  };
+}
+
+/** Single figures of ours. A row's name stands at its first line only. */
+export function figureTable({ rows }: Findings): Table {
+  const figures = rows.filter((row) => row.kind === "figure");
+  return {
+    head: ["OURS", "", "UNIT", "N", "P50", "P90", "UPSTREAM*", "OURS/UPSTREAM", "TARGET", "REACHED"],
+    lines: figures.map((figure, index) => figureLine(figure, figures[index - 1])),
+  };
+}
+
+/** What the reader has to know, and what is missing. */
+export function notesOf({ rows }: Findings): readonly string[] {
+  const notes = rows
+    .filter((row) => row.kind === "figure")
+    .flatMap(({ row, what, note }) =>
+      note === undefined || note === "" ? [] : [`${row}, ${what}: ${note}`],
+    );
+  const absent = rows.filter((row): row is Absent => row.kind === "absent");
+  return [...notes, ...absent.map(({ row, why }) => `${row}: not measured on this machine: ${why}`)];
+}
+
+function comparisonLines({ row, unit, contenders, upstream }: Comparison): string[][] {
+  const [ours] = contenders;
+  const oursP50 = ours === undefined ? Number.NaN : percentile(ours.samples, 0.5);
+  const measured = contenders.map(({ name, samples, target }) => {
+    const { n, p50, p90, p99, min } = summarise(samples);
+    const times = ratio(oursP50, p50);
+    const goal = target === undefined ? ["", ""] : [`<= ${target}`, verdict(times, target)];
+    return [name, unit, `${n}`, ...[p50, p90, p99, min].map(decimals), factor(times), ...goal];
   });
-  const header = ["OURS", "", "UNIT", "N", "P50", "P90", "UPSTREAM*", "OURS/UPSTREAM", "TARGET", "REACHED"];
-  const notes = figures.flatMap(({ row, what, note }) =>
-    note === undefined || note === "" ? [] : [`  ${row}, ${what}: ${note}`],
-  );
+  const elsewhere =
+    upstream === undefined
+      ? []
+      : [
+          [
+            "upstream, measured elsewhere",
+            unit,
+            "",
+            decimals(upstream),
+            "",
+            "",
+            "",
+            factor(ratio(oursP50, upstream)),
+            "",
+            "",
+          ],
+        ];
+  return [...measured, ...elsewhere].map((cells, index) => [index === 0 ? row : "", ...cells]);
+}
+
+function figureLine(figure: Figure, before: Figure | undefined): string[] {
+  const { row, what, unit, samples, upstream, target } = figure;
+  const { n, p50, p90 } = summarise(samples);
   return [
-    ...table(header, lines),
-    "",
-    "* upstream, measured elsewhere: Terway (Go) 89aadf8, legacy mode, on another simulated cloud with the same delays",
-    ...notes,
+    row === before?.row ? "" : row,
+    what,
+    unit,
+    `${n}`,
+    decimals(p50),
+    n === 1 ? "" : decimals(p90),
+    upstream === undefined ? "" : decimals(upstream),
+    upstream === undefined ? "" : factor(ratio(p50, upstream)),
+    target === undefined ? "" : `<= ${target}`,
+    target === undefined ? "" : verdict(p50, target),
   ];
 }
 
-/** One decimal below 100, none above; whole numbers without. */
+function verdict(value: number | undefined, target: number): string {
+  return value !== undefined && value <= target ? "yes" : "NO";
+}
+
+/** Two decimals below 10, one below 100, none above; whole numbers without. */
 function decimals(value: number): string {
-  return Number.isInteger(value) || Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(1);
+  if (Number.isInteger(value) || Math.abs(value) >= 100) return value.toFixed(0);
+  return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
 }
 
 function factor(value: number | undefined): string {

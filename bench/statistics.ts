@@ -17,6 +17,7 @@ export type Summary = {
   readonly n: number;
   readonly p50: number;
   readonly p90: number;
+  readonly p99: number;
   readonly min: number;
 };
 
@@ -26,6 +27,7 @@ export function summarise(samples: readonly number[]): Summary {
     n: samples.length,
     p50: percentile(samples, 0.5),
     p90: percentile(samples, 0.9),
+    p99: percentile(samples, 0.99),
     min: percentile(samples, 0),
   };
 }

@@ -33,12 +33,31 @@ export const DELAY_MS = {
 const POD_VSWITCH = "vsw-pods-h2";
 const ZONE = "cn-hangzhou-h";
 
-/** The built-in topology with its first node alone (ecs.g7.xlarge: 3 ENIs for pods with 15 addresses each). */
-export function benchTopology(): TopologyFile {
+/** What the row needs of the cloud. */
+export type CloudSettings = {
+  readonly instanceType: string;
+  /** Is the cloud a part of what is measured? Else it answers at once. */
+  readonly delays: boolean;
+};
+
+/** 3 ENIs for pods with 15 addresses each. */
+export const SMALL_NODE: CloudSettings = { instanceType: "ecs.g7.xlarge", delays: true };
+
+/** 14 ENIs for pods with 30 addresses each. */
+export const LARGE_NODE: CloudSettings = { instanceType: "ecs.g7.32xlarge", delays: false };
+
+/** The built-in topology with its first node alone. */
+export function benchTopology(cloud: CloudSettings): TopologyFile {
   const latencies = Object.fromEntries(
-    Object.entries(DELAY_MS).map(([name, ms]) => [name, { minMs: ms, maxMs: ms }]),
+    Object.entries(DELAY_MS).map(([name, ms]) => {
+      const delayMs = cloud.delays ? ms : Math.min(ms, 1);
+      return [name, { minMs: delayMs, maxMs: delayMs }];
+    }),
   );
-  return { ...DEFAULT_TOPOLOGY_FILE, instances: DEFAULT_TOPOLOGY_FILE.instances.slice(0, 1), latencies };
+  const instances = DEFAULT_TOPOLOGY_FILE.instances
+    .slice(0, 1)
+    .map((instance) => ({ ...instance, type: cloud.instanceType }));
+  return { ...DEFAULT_TOPOLOGY_FILE, instances, latencies };
 }
 
 /** `min_pool_size`, `max_pool_size` and `address_cooldown` of `eni_conf`. */
@@ -46,6 +65,9 @@ export type PoolSettings = { readonly idleMin: number; readonly idleMax: number;
 
 /** The pool of the ConfigMap as it is shipped, without cooldown: upstream has none. */
 export const SHIPPED_POOL: PoolSettings = { idleMin: 0, idleMax: 5, cooldown: "0s" };
+
+/** All addresses that a large node has, from the start: nothing waits for the cloud. */
+export const FULL_POOL: PoolSettings = { idleMin: 100, idleMax: 420, cooldown: "0s" };
 
 /** Text of `eni_conf`. */
 export function eniConf(pool: PoolSettings): string {

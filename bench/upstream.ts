@@ -11,6 +11,8 @@
 /** What upstream needs. Times in milliseconds; calls are OpenAPI calls, reads are metadata reads. */
 export const UPSTREAM = {
   warm: { addMs: 17.7, delMs: 28.8 },
+  /** With 250 pods on the node, and a daemon that answers at once. */
+  full: { addMs: 56 },
   start: { servingMs: 253, rssMb: 54 },
   coldStart: { calls: 1, reads: 8 },
   emptyPool: { calls: 4, reads: 6, ownMs: 750, wallMs: 4225 },
@@ -23,8 +25,21 @@ export const UPSTREAM = {
   restart: { calls: 1, reads: 29 },
 } as const;
 
-/** What ours wants to reach, in the same units. */
+/** What ours wants to reach: in the same units, or as a ratio of medians to a peer's in the same run. */
 export const TARGET = {
+  /** To a shim by grpc-go. */
+  execRatio: 0.35,
+  pluginFileMb: 1,
+  /** To `ptp` with `host-local`. */
+  addRatio: 0.3,
+  delRatio: 0.35,
+  addAtOnceRatio: 0.2,
+  delAtOnceRatio: 0.2,
+  /** With 250 pods on the node, to itself without. */
+  addFullRatio: 1.1,
+  /** RSS after 20,000 ADD and DEL, and how much of it the second half of them may add. */
+  agentRssMb: 90,
+  agentGrowthMb: 3,
   emptyPoolOwnMs: 50,
   noIdleOwnMs: 50,
   oneByOneCalls: 20,

@@ -9,16 +9,12 @@
  * @module
  */
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Container } from "../contender.ts";
-import { openDirectCalls } from "../direct-calls.ts";
 import { type Lab, withLab } from "../lab.ts";
 import { memoryParts } from "../memory.ts";
+import { CONTAINERS_PER_LANE, runPairs } from "../pairs.ts";
 import { percentile } from "../statistics.ts";
-
-/** A link is deleted a while after DEL was answered: at 250 pairs a second, eight lanes come back after half a second. */
-const CONTAINERS_PER_LANE = 16;
 
 /** CPU time of the process's threads by their names, in milliseconds (proc(5), /proc/PID/task/TID/schedstat). */
 async function threadCpuMs(pid: number): Promise<ReadonlyMap<string, number>> {
@@ -42,38 +38,22 @@ async function memoryText(pid: number): Promise<string> {
     .join(" ");
 }
 
-/** `containers`: taken in turn, so that none is used again before the kernel has deleted its former link. */
 async function measurePairs(
   lab: Lab,
   pairs: number,
   lanes: number,
   containers: readonly Container[],
 ): Promise<string> {
-  const calls = openDirectCalls(join(lab.directory, "run/agent.sock"));
   const pid = lab.agentPid();
   const before = await threadCpuMs(pid);
-  const startedMs = performance.now();
-  const took = { ADD: [] as number[], DEL: [] as number[] };
-  let left = pairs;
-  const free = [...containers];
-  const lane = async (): Promise<void> => {
-    for (let container = free.shift(); left > 0 && container !== undefined; container = free.shift()) {
-      lab.run.signal.throwIfAborted();
-      left -= 1;
-      took.ADD.push(await calls.exec("ADD", container));
-      took.DEL.push(await calls.exec("DEL", container));
-      free.push(container);
-    }
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
-  const wallMs = performance.now() - startedMs;
+  const took = await runPairs(lab, pairs, lanes, containers);
   const after = await threadCpuMs(pid);
   const cpu = [...after].map(([name, ms]) => [name, (ms - (before.get(name) ?? 0)) / pairs] as const);
   const all = cpu.reduce((sum, [, ms]) => sum + ms, 0);
   const named = cpu.filter(([, ms]) => ms >= 0.01).map(([name, ms]) => `${name} ${ms.toFixed(2)}`);
   const latency = (verb: "ADD" | "DEL"): string =>
     `${verb} p50 ${percentile(took[verb], 0.5).toFixed(2)} p99 ${percentile(took[verb], 0.99).toFixed(2)}`;
-  return `${pairs} pairs in ${(wallMs / 1000).toFixed(1)} s; CPU ms/pair ${all.toFixed(2)} (${named.join(", ")}); ms ${latency("ADD")}, ${latency("DEL")}`;
+  return `${pairs} pairs in ${(took.wallMs / 1000).toFixed(1)} s; CPU ms/pair ${all.toFixed(2)} (${named.join(", ")}); ms ${latency("ADD")}, ${latency("DEL")}`;
 }
 
 async function main(argv: readonly string[]): Promise<void> {

@@ -1,47 +1,51 @@
 /**
- * Memory of the agent: idle with a filled pool, and after many ADDs and DELs.
+ * Memory of the agent: idle with a filled pool, and after many ADDs and DELs, in steps.
  *
  * @module
  */
 import { readFile, readlink } from "node:fs/promises";
-import { type Container } from "../contender.ts";
 import { type Figure } from "../figures.ts";
-import { type Lab, withLab } from "../lab.ts";
+import { withLab } from "../lab.ts";
 import { type Memory, parseRollup } from "../memory.ts";
+import { CONTAINERS_PER_LANE, runPairs } from "../pairs.ts";
 import { type Measure } from "../run.ts";
-import { UPSTREAM } from "../upstream.ts";
+import { LARGE_NODE } from "../topology.ts";
+import { TARGET, UPSTREAM } from "../upstream.ts";
 
-const WARM = { idleMin: 5, idleMax: 10, cooldown: "0s" };
 /** So many containers are added and deleted at the same time. */
-const LANES = 4;
+const LANES = 8;
+const STEPS = 4;
+const WARM = { idleMin: LANES + 4, idleMax: LANES + 8, cooldown: "0s" };
 
-/** RSS and PSS of the agent's process before and after 1,000 pairs of ADD and DEL (100 in a quick run). */
+/** RSS and PSS of the agent's process before, and after each quarter of 20,000 ADD and DEL (1,000 in a quick run). */
 export const measureAgentMemory: Measure = (run) =>
-  withLab(run, WARM, async (lab) => {
-    const pairs = run.quick ? 100 : 1000;
-    await lab.start();
-    await lab.settled();
-    const idle = await memoryOf(lab.agentPid());
-    let left = pairs;
-    const lane = async (container: Container): Promise<void> => {
-      while (left > 0) {
-        run.signal.throwIfAborted();
-        left -= 1;
-        if (left % 100 === 0) run.progress(`${left} pairs of ADD and DEL left`);
-        await lab.ours.exec("ADD", container);
-        await lab.ours.exec("DEL", container);
+  withLab(
+    run,
+    WARM,
+    async (lab) => {
+      const pairs = run.quick ? 1000 : 20_000;
+      await lab.start();
+      const containers = await lab.containers(LANES * CONTAINERS_PER_LANE);
+      await lab.settled();
+      const pid = lab.agentPid();
+      const idle = await memoryOf(pid);
+      const after: Memory[] = [];
+      for (let step = 1; step <= STEPS; step++) {
+        run.progress(`ADD and DEL ${((step - 1) * pairs) / STEPS} of ${pairs}`);
+        await runPairs(lab, pairs / STEPS, LANES, containers);
+        after.push(await memoryOf(pid));
       }
-    };
-    await allLanes(lab, lane);
-    const after = await memoryOf(lab.agentPid());
-    return [...rows("idle", idle, UPSTREAM.start.rssMb), ...rows(`after ${pairs} ADD and DEL`, after)];
-  });
-
-/** Every lane ends before this does, so that nothing is executed while the lab is taken down. */
-async function allLanes(lab: Lab, lane: (container: Container) => Promise<void>): Promise<void> {
-  const ended = await Promise.allSettled((await lab.containers(LANES)).map(lane));
-  for (const end of ended) if (end.status === "rejected") throw end.reason;
-}
+      return [
+        ...rows("agent, idle", idle, { upstream: UPSTREAM.start.rssMb }),
+        ...after.flatMap((memory, step) => {
+          const target = step === STEPS - 1 ? { target: TARGET.agentRssMb } : {};
+          return rows(`agent, after ${((step + 1) * pairs) / STEPS} ADD and DEL`, memory, target);
+        }),
+        growth(after),
+      ];
+    },
+    LARGE_NODE,
+  );
 
 async function memoryOf(pid: number): Promise<Memory> {
   const executable = await readlink(`/proc/${pid}/exe`);
@@ -49,15 +53,27 @@ async function memoryOf(pid: number): Promise<Memory> {
   return parseRollup(await readFile(`/proc/${pid}/smaps_rollup`, "utf8"));
 }
 
-function rows(row: string, memory: Memory, upstreamRss?: number): Figure[] {
+function rows(
+  row: string,
+  memory: Memory,
+  beside: { readonly upstream?: number; readonly target?: number },
+): Figure[] {
   const figure = { kind: "figure", row, unit: "MB" } as const;
   return [
-    {
-      ...figure,
-      what: "RSS",
-      samples: [memory.rssMb],
-      ...(upstreamRss !== undefined && { upstream: upstreamRss }),
-    },
+    { ...figure, what: "RSS", samples: [memory.rssMb], ...beside },
     { ...figure, what: "PSS", samples: [memory.pssMb] },
   ];
+}
+
+/** Flat is what does not grow in the second half. */
+function growth(after: readonly Memory[]): Figure {
+  const [half, end] = [after[STEPS / 2 - 1], after.at(-1)];
+  return {
+    kind: "figure",
+    row: "agent, growth in the second half",
+    what: "RSS",
+    unit: "MB",
+    samples: [(end?.rssMb ?? Number.NaN) - (half?.rssMb ?? Number.NaN)],
+    target: TARGET.agentGrowthMb,
+  };
 }
