@@ -36,8 +36,22 @@ export function parseJson(bytes: Uint8Array, utf8: Utf8): Result<unknown, JsonMi
   return failed({ ...lineAndColumn(text, at), reason });
 }
 
-/** No more than `DEPTH_MAX` brackets are open at once, if `text` is JSON. */
+/** No more than `DEPTH_MAX` brackets are open at once, if `text` is JSON. Nearly every text has no more than these at all. */
 function isShallow(text: string): boolean {
+  const fewBrackets = hasAtMost(text, "{", DEPTH_MAX / 2) && hasAtMost(text, "[", DEPTH_MAX / 2);
+  return fewBrackets || staysShallow(text);
+}
+
+function hasAtMost(text: string, char: string, countMax: number): boolean {
+  let at = -1;
+  for (let count = 0; count <= countMax; count += 1) {
+    at = text.indexOf(char, at + 1);
+    if (at < 0) return true;
+  }
+  return false;
+}
+
+function staysShallow(text: string): boolean {
   let depth = 0;
   let inString = false;
   for (let at = 0; at < text.length; at += 1) {
