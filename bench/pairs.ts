@@ -4,12 +4,30 @@
  * @module
  */
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Container } from "./contender.ts";
 import { openDirectCalls } from "./direct-calls.ts";
 import { type Lab } from "./lab.ts";
 
 /** A link is deleted a while after DEL was answered: at 250 pairs a second, eight lanes come back after half a second. */
 export const CONTAINERS_PER_LANE = 16;
+
+/** After the last DEL; `DELETION_BOUNDS` of the agent. */
+const LINKS_GONE_MS = 1000;
+
+/** So many calls of each kind, and what the runtime of the agent compiles is compiled. */
+const WARM_UP_PAIRS = 400;
+const WARM_UP_LANES = 4;
+
+/**
+ * Makes an agent that has just started one that has been up for a while. Returns when the kernel has deleted what was made.
+ */
+export async function warmUpAgent(lab: Lab): Promise<void> {
+  lab.run.progress(`the agent warms up: ${WARM_UP_PAIRS} ADD and DEL`);
+  const containers = await lab.containers(WARM_UP_LANES * CONTAINERS_PER_LANE);
+  await runPairs(lab, WARM_UP_PAIRS, WARM_UP_LANES, containers);
+  await sleep(LINKS_GONE_MS, undefined, { signal: lab.run.signal });
+}
 
 /** How long it all took, and each call, in milliseconds. */
 export type PairTimes = {

@@ -49,7 +49,9 @@ export const measureAgentMemory: Measure = (run) =>
 
 async function memoryOf(pid: number): Promise<Memory> {
   const executable = await readlink(`/proc/${pid}/exe`);
-  if (!executable.endsWith("/node")) throw new Error(`process ${pid} is ${executable}, not the agent`);
+  // A build in the meantime puts another file in its place.
+  if (!/\/node(?: \(deleted\))?$/.test(executable))
+    throw new Error(`process ${pid} is ${executable}, not the agent`);
   return parseRollup(await readFile(`/proc/${pid}/smaps_rollup`, "utf8"));
 }
 

@@ -7,11 +7,12 @@
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { type Result } from "../../proto/result.ts";
 import { confFor } from "../../test/harness/pod.ts";
 import { must, run as runProgram } from "../../test/harness/process.ts";
 import { program } from "../../test/harness/programs.ts";
 import { type Container, type Contender, openContender, openFloor } from "../contender.ts";
-import { type Compared, type Row } from "../figures.ts";
+import { type Compared, type Figure, type Row } from "../figures.ts";
 import { buildShim } from "../grpc-go-shim.ts";
 import { measureRounds, rotated } from "../rounds.ts";
 import { type BenchRun, type Measure } from "../run.ts";
@@ -84,20 +85,7 @@ export const measureExec: Measure = async (run) => {
       ),
       unit: "MB",
     },
-    {
-      kind: "figure",
-      row: "plugin, file",
-      what: "size",
-      unit: "MB",
-      samples: [(await stat(ours)).size / 1e6],
-      target: TARGET.pluginFileMb,
-      note: [
-        ...((await isScript(ours))
-          ? ["this is the launcher of Node: the executable could not be built"]
-          : []),
-        ...(shim.ok ? [`${SHIM} ${((await stat(shim.value)).size / 1e6).toFixed(1)} MB`] : []),
-      ].join("; "),
-    },
+    await fileFigure(ours, shim),
     ...(shim.ok ? [] : [{ kind: "absent", row: SHIM, why: shim.fault } as const]),
   ];
 };
@@ -137,6 +125,26 @@ async function atOnceRows(
     comparison(`${AT_ONCE} plugins at once, the last`, entries, ({ last }) => last, TARGET.execRatio),
     comparison(`${AT_ONCE} plugins at once, each`, entries, ({ each }) => each),
   ];
+}
+
+async function fileFigure(path: string, shim: Result<string, string>): Promise<Figure> {
+  const notes = [
+    ...((await isScript(path)) ? ["this is the launcher of Node: the executable could not be built"] : []),
+    ...(shim.ok ? [`${SHIM} ${(await sizeMb(shim.value)).toFixed(1)} MB`] : []),
+  ];
+  return {
+    kind: "figure",
+    row: "plugin, file",
+    what: "size",
+    unit: "MB",
+    samples: [await sizeMb(path)],
+    target: TARGET.pluginFileMb,
+    note: notes.join("; "),
+  };
+}
+
+async function sizeMb(path: string): Promise<number> {
+  return (await stat(path)).size / 1e6;
 }
 
 async function isScript(path: string): Promise<boolean> {

@@ -11,6 +11,7 @@ import { type AddTiming } from "../agent-log.ts";
 import { openContender } from "../contender.ts";
 import { type Figure } from "../figures.ts";
 import { withLab } from "../lab.ts";
+import { warmUpAgent } from "../pairs.ts";
 import { measureRounds } from "../rounds.ts";
 import { type Measure } from "../run.ts";
 import { type Spawned } from "../spawn-lines.ts";
@@ -46,6 +47,7 @@ export const measurePhases: Measure = (run) =>
         directory: lab.directory,
       });
       await lab.settled();
+      await warmUpAgent(lab);
       const [real, toStub] = await measureRounds(run, {
         spawner,
         contenders: [lab.ours, stubbed],

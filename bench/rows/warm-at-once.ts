@@ -8,6 +8,7 @@ import { must, until } from "../../test/harness/process.ts";
 import { type Container, type Contender, openPeer } from "../contender.ts";
 import { type Compared, type Row } from "../figures.ts";
 import { type Lab, withLab } from "../lab.ts";
+import { warmUpAgent } from "../pairs.ts";
 import { rotated } from "../rounds.ts";
 import { type Measure } from "../run.ts";
 import { endedAfterMs } from "../spawn-lines.ts";
@@ -44,6 +45,7 @@ export const measureWarmAtOnce: Measure = (run) =>
         containers.push(await lab.containers(PODS));
       }
       await lab.settled();
+      await warmUpAgent(lab);
       const linksGoneMs: number[] = [];
       // The first round is not counted: files and code come into memory.
       for (let round = 0; round <= rounds; round++) {

@@ -7,6 +7,7 @@
 import { type Container, type Contender, openFloor, openPeer, type Verb } from "../contender.ts";
 import { type Compared, type Figure, type Row } from "../figures.ts";
 import { type Lab, withLab } from "../lab.ts";
+import { warmUpAgent } from "../pairs.ts";
 import { type Measured, measureRounds } from "../rounds.ts";
 import { type Measure } from "../run.ts";
 import { tookMs } from "../spawn-lines.ts";
@@ -40,6 +41,7 @@ async function measureBoth(empty: Lab, full: Lab): Promise<readonly Row[]> {
   const onEmpty = await contendersOf(empty);
   const onFull = await contendersOf(full);
   await Promise.all([empty.settled(), full.settled()]);
+  for (const lab of [empty, full]) await warmUpAgent(lab);
   for (const contender of onFull) await fill(full, spawner, contender, pods);
   const floor = openFloor(empty.node.namespace, empty.directory);
   const contenders = [...onEmpty, floor, ...onFull];
