@@ -5,12 +5,22 @@
  */
 import { build } from "esbuild";
 import * as fc from "fast-check";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encodeFrame, FRAME } from "../../cni/core/http2-frames.ts";
+import { SPOOL_FILES_MAX } from "../../proto/spool.ts";
 import { buildExecutable } from "./executable.ts";
 import { COMMANDS, config, given, withAgent, withoutAgent } from "./identity-table.ts";
 import { runProgram, type Answer, type Given } from "./run-plugin.ts";
@@ -184,22 +194,39 @@ describe("terway and terway-node", () => {
   it("answer alike where there is no agent, or no room for a DEL", { timeout: 60_000 }, async () => {
     const file = join(directory, "file");
     writeFileSync(file, "");
-    for (const socket of [
-      join(directory, "missing"),
-      file,
-      directory,
-      join(file, "below"),
-      "/proc/self/mem",
-    ]) {
+    const foreign = join(directory, "foreign");
+    mkdirSync(foreign);
+    // Only root can give a file away.
+    if (process.geteuid?.() === 0) chownSync(foreign, 12_345, 12_345);
+    const missing = join(directory, "missing");
+    for (const socket of [missing, file, directory, join(file, "below"), "/proc/self/mem", foreign]) {
       for (const command of COMMANDS) {
         await expectSame(given(command, config({ ...paths, socket })), `${command} ${socket}`);
       }
     }
-    for (const spool of [file, join(file, "below"), "/proc/self/fd", "/tmp", join(directory, "a/b/c")]) {
+    for (const spool of [
+      file,
+      join(file, "below"),
+      foreign,
+      "/proc/self/fd",
+      "/tmp",
+      join(directory, "a/b/c"),
+    ]) {
       const title = `spool ${spool}`;
       const { answer: said } = await expectSame(given("DEL", config({ socket: file, spool })), title);
-      expect(said.exit, title).toBe(spool.endsWith("a/b/c") ? 0 : 1);
+      expect(said.exit, title).toBe(
+        spool.endsWith("a/b/c") || (spool === foreign && process.geteuid?.() !== 0) ? 0 : 1,
+      );
     }
+    const full = join(directory, "full");
+    mkdirSync(full, { mode: 0o700 });
+    for (let index = 0; index < SPOOL_FILES_MAX; index += 1) writeFileSync(join(full, `${index}`), "");
+    const input = given("DEL", config({ socket: file, spool: full }));
+    const { answer: refused } = await expectSame(input, "full");
+    expect(refused.stdout).toContain(`${SPOOL_FILES_MAX} files are in it already`);
+    renameSync(join(full, "0"), join(full, "terway@c1@eth0.del"));
+    expect((await expectSame(input, "full, and the DEL in it")).answer.exit).toBe(0);
+    expect(readdirSync(full)).toHaveLength(SPOOL_FILES_MAX);
   });
 });
 
