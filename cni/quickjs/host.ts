@@ -88,12 +88,15 @@ function converse({ socketPath, deadlineMs, call }: Call, host: Host): End {
   const unconnected = host.connect(socketPath, deadlineMs);
   if (unconnected !== undefined) return failed(unconnected);
   let send = call.opening;
+  // An agent that has gone may have answered before: what it said is read to the end.
+  let unwritten: Errno | undefined;
   for (;;) {
-    const unwritten = send.length === 0 ? undefined : host.write(send);
-    if (unwritten !== undefined) return failed(unwritten);
+    if (send.length > 0 && unwritten === undefined) unwritten = host.write(send);
+    if (unwritten === "ETIMEDOUT") return call.timedOut();
     const bytes = host.read();
-    if (typeof bytes === "string") return failed(bytes);
-    const step = bytes.length === 0 ? call.ended() : call.feed(bytes);
+    if (typeof bytes === "string") return failed(unwritten ?? bytes);
+    if (bytes.length === 0) return unwritten === undefined ? call.ended() : failed(unwritten);
+    const step = call.feed(bytes);
     if (step.kind !== "more") return step;
     send = step.send;
   }
