@@ -18,7 +18,7 @@ test: setup ## Everything CI runs: check, unit tests, kernel and end-to-end test
 	@test/run.sh
 
 test-unit: ## Tests that need no root
-	@pkg-config/setup.sh node
+	@pkg-config/setup.sh node plugin
 	@npm run -s test
 
 check: ## Types, lint, format, layers, unused code, generated documents

@@ -1,9 +1,10 @@
 /** Two projects: "unit" needs no root and no network, "root" uses network namespaces of its own. */
 import { defineConfig } from "vitest/config";
+import { failureList } from "./test/report.ts";
 
 export default defineConfig({
   test: {
-    reporters: ["default"],
+    reporters: ["default", failureList],
     projects: [
       {
         test: {

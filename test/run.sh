@@ -1,5 +1,5 @@
 #!/bin/sh
-# All tests, as CI runs them. Ends with one line: "N passed, N failed".
+# All tests, as CI runs them. Ends with what failed by name, and one line: "N passed, N failed".
 set -u
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo "make test needs root (network namespaces). Without root: make test-unit" >&2; exit 1; }
@@ -7,8 +7,10 @@ passed=0
 failed=0
 # What a test could not do on this machine, and why: said in the end.
 TEST_NOTES=$(mktemp)
-export TEST_NOTES
-trap 'rm -f "$TEST_NOTES"' EXIT
+# Tests that failed, a line each (test/report.ts).
+TEST_FAILURES=$(mktemp)
+export TEST_NOTES TEST_FAILURES
+trap 'rm -f "$TEST_NOTES" "$TEST_FAILURES"' EXIT
 
 # step TITLE COMMAND...: one line of progress, the output, the verdict.
 step() {
@@ -20,6 +22,7 @@ step() {
   else
     failed=$((failed + 1))
     printf '== %s FAILED\n' "$title"
+    printf '%s\n' "$title" >>"$TEST_FAILURES"
   fi
 }
 
@@ -29,5 +32,6 @@ step "unit tests (no root)" npm run -s test
 step "kernel and end-to-end tests (root)" npm run -s test:root
 step "demo" node test/demo/main.ts
 sed 's/^/note: /' "$TEST_NOTES"
+sed 's/^/failed: /' "$TEST_FAILURES"
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]

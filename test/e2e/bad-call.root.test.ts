@@ -130,11 +130,13 @@ describe("terway", () => {
   });
 });
 
-function textsOf(error: unknown): { readonly msg: unknown; readonly details: unknown } {
+/** The texts of a CNI error object. */
+function textsOf(error: unknown): { readonly msg: string; readonly details: string } {
   const { msg, details } = {
     msg: undefined,
     details: undefined,
     ...(typeof error === "object" ? error : {}),
   };
+  if (typeof msg !== "string" || typeof details !== "string") throw new Error("not an error object of CNI");
   return { msg, details };
 }

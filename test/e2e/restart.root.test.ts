@@ -105,11 +105,14 @@ async function hold(node: RigNode, action: string, aim: string): Promise<void> {
   await node.fault("add", "holdReply", `action=${action}`, "delayMs=4000", aim);
 }
 
-/** Waits until an ENI of the node is in this status. */
-async function eniIs(node: RigNode, status: string): Promise<void> {
+/** Waits until the node has `count` ENIs, the last one in this status. One that serves may still be `Attaching`. */
+async function lastEniIs(node: RigNode, count: number, status: string): Promise<void> {
   await until(
-    `an ENI is ${status}`,
-    async () => (await node.enis()).some((eni) => eni.status === status),
+    `ENI ${count} is ${status}`,
+    async () => {
+      const enis = await node.enis();
+      return enis.length === count && enis.every((eni) => eni.status === "InUse" || eni.status === status);
+    },
     10_000,
     20,
   );
@@ -151,7 +154,7 @@ describe.concurrent("an ADD that waits for Create", () => {
     it(`${name}: the same call again finds the ENI that was made`, async ({ expect }) => {
       await underTraffic(name, expect, ONE_EACH, async (node) => {
         await hold(node, "CreateNetworkInterface", `vSwitch=${node.vSwitches[0]}`);
-        expectTryAgain(expect, await cutOff(node, end, async () => eniIs(node, "Available")));
+        expectTryAgain(expect, await cutOff(node, end, async () => lastEniIs(node, 2, "Available")));
         expect(await tokens(node)).toEqual({ calls: 3, different: 2 });
         await provesTwo(node, expect);
       });
@@ -163,7 +166,7 @@ describe.concurrent("an ADD that waits for its ENI", () => {
   it("kill-attach: an ENI whose attachment was asked for is used", async ({ expect }) => {
     await underTraffic("kill-attach", expect, ONE_EACH, async (node) => {
       await hold(node, "AttachNetworkInterface", `instance=${node.node.name}`);
-      expectTryAgain(expect, await cutOff(node, kill, async () => eniIs(node, "Attaching")));
+      expectTryAgain(expect, await cutOff(node, kill, async () => lastEniIs(node, 2, "Attaching")));
       expect(await tokens(node)).toEqual({ calls: 2, different: 2 });
       await provesTwo(node, expect);
     });
@@ -192,7 +195,7 @@ describe.concurrent("an ADD on an ENI that is there", () => {
   it("kill-assign: what was assigned unheard is found, and used or given back", async ({ expect }) => {
     await underTraffic("kill-assign", expect, {}, async (node) => {
       const [eni] = await node.enis();
-      await eniIs(node, "InUse");
+      await lastEniIs(node, 1, "InUse");
       await hold(node, "AssignPrivateIpAddresses", `eni=${eni?.id}`);
       const assigned = async (): Promise<boolean> => (await node.enis())[0]?.addresses.length === 2;
       expectTryAgain(
