@@ -59,5 +59,7 @@ async function compiled(): Promise<string> {
     faults.push(made.fault);
   }
   await rm(next, { force: true });
-  throw new Error(`bench/spawn/spawn.c cannot be compiled (pkg-config/setup.sh bench): ${faults.join("; ")}`);
+  throw new Error(
+    `bench/spawn/spawn.c cannot be compiled (pkg-config/setup.sh plugin): ${faults.join("; ")}`,
+  );
 }

@@ -44,6 +44,8 @@ async function main(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
   const log = openLog(args.logLevel);
+  // Also after an exception that nobody caught.
+  process.once("exit", () => log.flush());
   const workerUrl = existsSync(BUNDLED_WORKER) ? { workerUrl: BUNDLED_WORKER } : {};
   const outcome = await runNode({ args, config: config.value, log, stop: stop.signal, ...workerUrl });
   if (outcome.ok) return 0;

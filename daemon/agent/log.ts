@@ -11,7 +11,25 @@ export type Log = Logger;
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
+/** Written at the latest when so much has come together. */
+const BUFFER_BYTES = 8192;
+
+/** Lines of one turn of the event loop are written together, at its end; `flush` writes them at once. */
 export function openLog(level: (typeof LOG_LEVELS)[number]): Log {
+  const stream = destination({ fd: 2, sync: true, minLength: BUFFER_BYTES });
+  let scheduled = false;
+  const flush = (): void => {
+    scheduled = false;
+    stream.flushSync();
+  };
+  const write = (line: string): void => {
+    stream.write(line);
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(flush);
+  };
+  // pino calls its `flush` where it is told to flush.
+  const together = { write, flush };
   return pino(
     {
       level,
@@ -20,6 +38,6 @@ export function openLog(level: (typeof LOG_LEVELS)[number]): Log {
       formatters: { level: (label) => ({ level: label }) },
       redact: ["*.accessKeySecret", "*.securityToken", "accessKeySecret", "securityToken"],
     },
-    destination({ fd: 2, sync: true }),
+    together,
   );
 }

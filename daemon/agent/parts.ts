@@ -21,6 +21,7 @@ import { openDatapath } from "./datapath.ts";
 import { stillUsed } from "./drain.ts";
 import { openEffects } from "./effects.ts";
 import { sentence, type StartFault } from "./facts.ts";
+import { watchIdle } from "./idle.ts";
 import { type Known, learnFacts } from "./known.ts";
 import { attachmentOf } from "./leases.ts";
 import { type Log } from "./log.ts";
@@ -78,9 +79,26 @@ export async function openParts(options: NodeOptions, store: Store): Promise<Res
   );
   await finishInterrupted(pods, leases, log);
   await spool.replay();
+  const giveBack = async (idle: boolean): Promise<void> => {
+    // What the collector frees first.
+    if (idle) await globalThis.gc?.({ type: "major", execution: "async" });
+    await kernel.giveBackMemory();
+  };
+  const idle = stack.use(watchIdle({ nowMs: () => performance.now(), giveBack }));
   const moved = stack.move();
   return ok({
-    api: { ...pods, status: () => status.status() },
+    api: {
+      ...pods,
+      add(call) {
+        idle.called();
+        return pods.add(call);
+      },
+      del(call) {
+        idle.called();
+        return pods.del(call);
+      },
+      status: () => status.status(),
+    },
     pool: loop.pool,
     kernel,
     [Symbol.asyncDispose]: () => moved.disposeAsync(),

@@ -43,6 +43,8 @@ export type Job =
   /** A socket in the node's namespace, for the main thread to read from. */
   | { readonly kind: "open"; readonly socket: SocketOptions }
   | { readonly kind: "close"; readonly fd: number }
+  /** Gives memory back that nobody uses. */
+  | { readonly kind: "relieve" }
   /** Closes all that the thread holds and ends it. */
   | { readonly kind: "stop" };
 
@@ -59,19 +61,23 @@ export type JobResult =
   | { readonly kind: "exchanged"; readonly outcomes: readonly ExchangeOutcome[] }
   | { readonly kind: "opened"; readonly fd: number }
   | { readonly kind: "closed" }
+  | { readonly kind: "relieved" }
   /** The job was not started: it waited longer than it may. */
   | { readonly kind: "expired" }
   | { readonly kind: "failed"; readonly failure: SyscallFailure };
 
-export type ToThread = {
+export type Order = {
   readonly id: number;
   /** CLOCK_MONOTONIC (`process.hrtime`), milliseconds: not started after this. */
   readonly startByMs: number;
   readonly job: Job;
 };
 
-/** `id` 0: the thread is ready; jobs count from 1. */
-export type FromThread = { readonly id: number; readonly result: JobResult };
+/** In their order. A message costs more than an order: what comes up together goes together. */
+export type ToThread = readonly Order[];
+
+/** What became of some orders, in their order. The first message has none: the thread is ready. */
+export type FromThread = readonly { readonly id: number; readonly result: JobResult }[];
 
 /** The clock of `startByMs`: the same in all threads of a process. */
 export function monotonicMs(): number {

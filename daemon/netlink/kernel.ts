@@ -22,6 +22,8 @@ import { attachPod, type PodPorts, podTraces } from "./pods.ts";
 import { openRemoval } from "./removal.ts";
 import { openSocketThread } from "./socket.ts";
 
+const RANDOM_BYTES = 4096;
+
 export type KernelOptions = {
   /** The program of the netlink thread: `worker.ts` beside this file, or what a bundle made of it. */
   readonly workerUrl?: URL;
@@ -39,6 +41,8 @@ export type OpenKernel = Kernel &
   AsyncDisposable & {
     /** How often links of detached pods were deleted: many pods share one deletion. */
     linkDeletions(): number;
+    /** Gives memory of the process back that nobody uses. */
+    giveBackMemory(): Promise<void>;
   };
 
 /** Starts the netlink thread. Needs CAP_NET_ADMIN, CAP_NET_RAW (ARP) and CAP_SYS_ADMIN (setns). */
@@ -54,7 +58,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
   const pods: PodPorts = {
     client,
     nodeNetns,
-    randomBytes: options.randomBytes ?? randomBytes,
+    randomBytes: options.randomBytes ?? openRandom(),
     remove: (pod: PodLink) => removal.remove(pod),
     deleteDoomed: () => doomed.deleteNow(),
   };
@@ -88,10 +92,23 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
       return deleted.ok ? cleaned : deleted;
     },
     linkDeletions: () => doomed.deletions(),
+    async giveBackMemory() {
+      await thread.run({ kind: "relieve" });
+    },
     async [Symbol.asyncDispose]() {
       await doomed[Symbol.asyncDispose]();
       await arrivals[Symbol.asyncDispose]();
       await thread[Symbol.asyncDispose]();
     },
+  };
+}
+
+/** Random bytes that are fetched many at a time. */
+function openRandom(): (count: number) => Uint8Array {
+  let [left, at] = [new Uint8Array(0), 0];
+  return (count) => {
+    if (at + count > left.length) [left, at] = [randomBytes(Math.max(count, RANDOM_BYTES)), 0];
+    at += count;
+    return left.subarray(at - count, at);
   };
 }

@@ -40,6 +40,21 @@ export const send: (fd: number, bytes: Uint8Array, length: number, flags: number
 export const recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number = libc.func(
   "int64_t recv(int fd, void *bytes, size_t length, int flags)",
 );
+/** madvise(2); `address` of this process. */
+export const madvise: (address: number, length: number, advice: number) => number = libc.func(
+  "int madvise(uintptr_t address, size_t length, int advice)",
+);
+/** malloc_trim(3); `pad` in bytes. musl has none, and needs none: then it does nothing. */
+export const mallocTrim: (pad: number) => number = mallocTrimOf();
+
+function mallocTrimOf(): (pad: number) => number {
+  try {
+    return libc.func("int malloc_trim(size_t pad)");
+  } catch {
+    return () => 0;
+  }
+}
+
 /** abort(3): `process.abort` does not exist in worker threads. */
 export const abort: () => void = libc.func("void abort()");
 
@@ -48,7 +63,7 @@ export function errno(): number {
   return koffi.errno();
 }
 
-/** Numbers of <linux/netlink.h>, <asm-generic/socket.h>, <sched.h> and <fcntl.h>; x64 and arm64 agree on all. */
+/** Numbers of <linux/netlink.h>, <asm-generic/socket.h>, <sched.h>, <asm-generic/mman-common.h> and <fcntl.h>; x64 and arm64 agree on all. */
 export const C = {
   AF_NETLINK: 16,
   SOCK_RAW: 3,
@@ -66,6 +81,7 @@ export const C = {
   CLONE_NEWNET: 0x40000000,
   O_RDONLY: 0,
   O_CLOEXEC: 0x80000,
+  MADV_DONTNEED: 4,
   EINTR: 4,
   EMSGSIZE: 90,
 } as const;

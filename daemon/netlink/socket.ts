@@ -12,6 +12,7 @@ import {
   type Job,
   type JobResult,
   monotonicMs,
+  type Order,
   type ThreadOptions,
   type ToThread,
 } from "./job.ts";
@@ -36,13 +37,16 @@ export async function openSocketThread(workerUrl: URL, options: ThreadOptions): 
   // No flags of the process: some of them (--input-type) only the main thread understands.
   const worker = new Worker(workerUrl, { workerData: options, name: "netlink", execArgv: [] });
   const waiting = new Map<number, (result: JobResult) => void>();
+  let outbox: Order[] = [];
   let nextId = 1;
   let ended = false;
 
   await once(worker, "message");
-  worker.on("message", ({ id, result }: FromThread) => {
-    waiting.get(id)?.(result);
-    waiting.delete(id);
+  worker.on("message", (results: FromThread) => {
+    for (const { id, result } of results) {
+      waiting.get(id)?.(result);
+      waiting.delete(id);
+    }
     if (waiting.size === 0) worker.unref();
   });
   // The thread turns what the kernel refuses into values. What it throws is a bug, and the process ends.
@@ -55,11 +59,19 @@ export async function openSocketThread(workerUrl: URL, options: ThreadOptions): 
   function send(job: Job, startByMs: number): Promise<JobResult> {
     const id = nextId++;
     return new Promise((resolve) => {
+      if (waiting.size === 0) worker.ref();
       waiting.set(id, resolve);
-      worker.ref();
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-      worker.postMessage({ id, startByMs, job } satisfies ToThread);
+      outbox.push({ id, startByMs, job });
+      // After all that has arrived by now was looked at.
+      if (outbox.length === 1) setImmediate(post);
     });
+  }
+
+  function post(): void {
+    const orders: ToThread = outbox;
+    outbox = [];
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    worker.postMessage(orders);
   }
 
   return {

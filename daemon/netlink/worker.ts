@@ -25,6 +25,7 @@ import {
   type ToThread,
 } from "./job.ts";
 import { abort, bind, C, close, errno, open, recv, send, setns, setsockopt, socket } from "./libc.ts";
+import { giveBackMemory } from "./relief.ts";
 
 /** Longer than any message: a dump's fill a buffer of 32 KiB at most, a link with many virtual functions takes more. */
 const RECEIVE_BYTES = 256 * 1024;
@@ -32,6 +33,8 @@ const RECEIVE_BYTES = 256 * 1024;
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 /** The kernel answers inside send(2). What is not there after this time does not come. */
 const ANSWER_TIMEOUT_MS = 2_000;
+/** Of several jobs that came together, what is done is told this often. */
+const ANSWER_EVERY_MS = 2;
 /** NLMSG_ERROR and NLMSG_DONE. */
 const [NLMSG_ERROR, NLMSG_DONE] = [2, 3];
 const HEADER_BYTES = 16;
@@ -49,12 +52,11 @@ function serve(port: MessagePort, options: ThreadOptions): void {
   const namespaces = openNamespaces(options);
   /** Sockets in the node's namespace, opened when first needed. */
   const nodeSockets = new Map<SocketFamily, number>();
-  port.on("message", ({ id, startByMs, job }: ToThread) => {
-    const result = monotonicMs() > startByMs ? ({ kind: "expired" } as const) : carryOut(job);
-    port.postMessage({ id, result } satisfies FromThread);
-    if (job.kind === "stop") port.close();
+  port.on("message", (orders: ToThread) => {
+    answerAll(port, orders, carryOut);
+    if (orders.some(({ job }) => job.kind === "stop")) port.close();
   });
-  port.postMessage({ id: 0, result: { kind: "closed" } } satisfies FromThread);
+  port.postMessage([] satisfies FromThread);
 
   function carryOut(job: Job): JobResult {
     switch (job.kind) {
@@ -69,6 +71,10 @@ function serve(port: MessagePort, options: ThreadOptions): void {
       case "close":
         close(job.fd);
         return { kind: "closed" };
+      case "relieve":
+        globalThis.gc?.();
+        giveBackMemory();
+        return { kind: "relieved" };
       case "stop":
         for (const fd of [...nodeSockets.values(), namespaces.home, namespaces.node])
           if (fd !== undefined) close(fd);
@@ -110,6 +116,20 @@ function serve(port: MessagePort, options: ThreadOptions): void {
     }
     return received;
   }
+}
+
+/** In parts: whoever was first does not wait for all the others. */
+function answerAll(port: MessagePort, orders: ToThread, carryOut: (job: Job) => JobResult): void {
+  let done: { readonly id: number; readonly result: JobResult }[] = [];
+  let sinceMs = performance.now();
+  for (const { id, startByMs, job } of orders) {
+    done.push({ id, result: monotonicMs() > startByMs ? { kind: "expired" } : carryOut(job) });
+    if (performance.now() - sinceMs < ANSWER_EVERY_MS) continue;
+    port.postMessage(done satisfies FromThread);
+    done = [];
+    sinceMs = performance.now();
+  }
+  if (done.length > 0) port.postMessage(done satisfies FromThread);
 }
 
 type Received = { readonly outcome: ExchangeOutcome; readonly refused: boolean };

@@ -136,19 +136,29 @@ type Call<Request> = ServerUnaryCall<Request, object>;
 /** A message, and the trailer that goes with it. */
 type Answer = { readonly message: object; readonly trailer?: Metadata };
 
+/** What the signal of a call fires with; made once, for each would take along a stack. */
+const GONE = new Error("the caller has gone");
+
 /**
  * Fires when the connection is closed, when the deadline of gRPC passes, or when that of the request does. `done` ends the
- * watch.
+ * watch: every connection is closed after its answer.
  */
 function watchCaller(call: Call<{ readonly call: CallMessage | null }>): {
   readonly signal: AbortSignal;
   readonly done: () => void;
 } {
   const gone = new AbortController();
-  const timer = setTimeout(() => gone.abort(), deadlineOf(call.request.call));
-  call.on("cancelled", () => gone.abort());
-  if (call.cancelled) gone.abort();
-  return { signal: gone.signal, done: () => clearTimeout(timer) };
+  const leave = (): void => gone.abort(GONE);
+  const timer = setTimeout(leave, deadlineOf(call.request.call));
+  call.on("cancelled", leave);
+  if (call.cancelled) leave();
+  return {
+    signal: gone.signal,
+    done() {
+      clearTimeout(timer);
+      call.off("cancelled", leave);
+    },
+  };
 }
 
 function handlers(

@@ -178,11 +178,19 @@ function openWriter(db: DatabaseSync): Writer {
         return change satisfies never;
     }
   };
+  const begin = db.prepare("BEGIN IMMEDIATE");
+  const commit = db.prepare("COMMIT");
   return (changes) => {
-    db.exec("BEGIN IMMEDIATE");
+    const [first] = changes;
+    // A transaction by itself.
+    if (first !== undefined && changes.length === 1) {
+      one(first);
+      return;
+    }
+    begin.run();
     try {
       for (const change of changes) one(change);
-      db.exec("COMMIT");
+      commit.run();
     } catch (error) {
       db.exec("ROLLBACK");
       throw error;

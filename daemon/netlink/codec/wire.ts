@@ -70,12 +70,28 @@ export function bytesOfText(text: string): Uint8Array {
   return ENCODER.encode(text);
 }
 
-const FIRST_CAPACITY_BYTES = 256;
+const FIRST_CAPACITY_BYTES = 1024;
+
+type Room = { readonly bytes: Uint8Array; readonly view: DataView };
+
+/** All zero; of the writer that ended last, for the next one: an ADD has some 15 of them. */
+let spare: Room | undefined;
+
+function takeRoom(): Room {
+  const room = spare ?? roomOf(new Uint8Array(FIRST_CAPACITY_BYTES));
+  spare = undefined;
+  return room;
+}
+
+function roomOf(bytes: Uint8Array): Room {
+  return { bytes, view: new DataView(bytes.buffer) };
+}
+
+const NO_ROOM = roomOf(new Uint8Array(0));
 
 /** Appends integers and bytes to a buffer that grows. A number that does not fit its width is a bug: RangeError. */
 export class Writer {
-  #bytes = new Uint8Array(FIRST_CAPACITY_BYTES);
-  #view = new DataView(this.#bytes.buffer);
+  #room = takeRoom();
   #length = 0;
 
   get length(): number {
@@ -84,39 +100,39 @@ export class Writer {
 
   u8(value: number): void {
     const at = this.#advance(1);
-    this.#view.setUint8(at, inRange(value, 0, 0xff));
+    this.#room.view.setUint8(at, inRange(value, 0, 0xff));
   }
 
   u16(value: number): void {
     const at = this.#advance(2);
-    this.#view.setUint16(at, inRange(value, 0, 0xffff), true);
+    this.#room.view.setUint16(at, inRange(value, 0, 0xffff), true);
   }
 
   u32(value: number): void {
     const at = this.#advance(4);
-    this.#view.setUint32(at, inRange(value, 0, 0xffffffff), true);
+    this.#room.view.setUint32(at, inRange(value, 0, 0xffffffff), true);
   }
 
   i32(value: number): void {
     const at = this.#advance(4);
-    this.#view.setInt32(at, inRange(value, -0x80000000, 0x7fffffff), true);
+    this.#room.view.setInt32(at, inRange(value, -0x80000000, 0x7fffffff), true);
   }
 
   /** Network order. */
   be16(value: number): void {
     const at = this.#advance(2);
-    this.#view.setUint16(at, inRange(value, 0, 0xffff), false);
+    this.#room.view.setUint16(at, inRange(value, 0, 0xffff), false);
   }
 
   /** Network order. */
   be32(value: number): void {
     const at = this.#advance(4);
-    this.#view.setUint32(at, inRange(value, 0, 0xffffffff), false);
+    this.#room.view.setUint32(at, inRange(value, 0, 0xffffffff), false);
   }
 
   bytes(value: Uint8Array): void {
     const at = this.#advance(value.length);
-    this.#bytes.set(value, at);
+    this.#room.bytes.set(value, at);
   }
 
   zeros(count: number): void {
@@ -130,26 +146,34 @@ export class Writer {
 
   /** Writes a length that was not known when its place was passed. */
   patchU16(at: number, value: number): void {
-    this.#view.setUint16(at, inRange(value, 0, 0xffff), true);
+    this.#room.view.setUint16(at, inRange(value, 0, 0xffff), true);
   }
 
-  /** A copy of what was written. */
+  /** A copy of what was written. The writer is empty then. */
   take(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    const { bytes } = this.#room;
+    const taken = bytes.slice(0, this.#length);
+    if (bytes.length === FIRST_CAPACITY_BYTES) {
+      bytes.fill(0, 0, this.#length);
+      spare = this.#room;
+    }
+    this.#room = NO_ROOM;
+    this.#length = 0;
+    return taken;
   }
 
   /**
    * Where `count` bytes may be written; they are zero. Call it in a statement of its own: it may replace the buffer, and
-   * `this.#view.set(this.#advance(2), ...)` would write into the old one.
+   * `this.#room.view.set(this.#advance(2), ...)` would write into the old one.
    */
   #advance(count: number): number {
     const at = this.#length;
     this.#length += count;
-    if (this.#length > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length));
-      grown.set(this.#bytes);
-      this.#bytes = grown;
-      this.#view = new DataView(grown.buffer);
+    const { bytes } = this.#room;
+    if (this.#length > bytes.length) {
+      const grown = new Uint8Array(Math.max(this.#length, 2 * bytes.length));
+      grown.set(bytes);
+      this.#room = roomOf(grown);
     }
     return at;
   }
