@@ -4,17 +4,22 @@
  *
  *     node bench/agent-cost/main.ts [--pairs 2000] [--lanes 8] [--steps 4] [--starts 5]
  *
- * Prints, after each step, the memory of the agent, CPU time of all its threads for each call, and latencies.
+ * Prints, after each step, the memory of the agent, CPU time of all its threads for each call, and latencies; in the end the
+ * same of single calls after a pause.
  *
  * @module
  */
 import { readdir, readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type Container } from "../contender.ts";
 import { type Lab, withLab } from "../lab.ts";
 import { memoryParts } from "../memory.ts";
 import { CONTAINERS_PER_LANE, runPairs } from "../pairs.ts";
 import { percentile } from "../statistics.ts";
+
+/** An idle agent gives memory back after five seconds. */
+const PAUSE_MS = 10_000;
 
 /** CPU time of the process's threads by their names, in milliseconds (proc(5), /proc/PID/task/TID/schedstat). */
 async function threadCpuMs(pid: number): Promise<ReadonlyMap<string, number>> {
@@ -82,6 +87,12 @@ async function main(argv: readonly string[]): Promise<void> {
     for (let step = 1; step <= steps; step++) {
       say(await measurePairs(lab, Math.round(pairs / steps), lanes, containers));
       say(`  after ${Math.round((step * pairs) / steps)}: MB ${await memoryText(pid)}`);
+    }
+    for (const pauseMs of [500, PAUSE_MS]) {
+      await sleep(pauseMs, undefined, { signal: stop.signal });
+      say(`after a pause of ${pauseMs / 1000} s: MB ${await memoryText(pid)}`);
+      say(`  the first calls: ${await measurePairs(lab, 1, 1, containers)}`);
+      say(`  the second ones: ${await measurePairs(lab, 1, 1, containers)}`);
     }
   });
 }

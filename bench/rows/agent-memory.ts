@@ -4,6 +4,7 @@
  * @module
  */
 import { readFile, readlink } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Figure } from "../figures.ts";
 import { withLab } from "../lab.ts";
 import { type Memory, parseRollup } from "../memory.ts";
@@ -15,6 +16,8 @@ import { TARGET, UPSTREAM } from "../upstream.ts";
 /** So many containers are added and deleted at the same time. */
 const LANES = 8;
 const STEPS = 4;
+/** An idle agent gives memory back after five seconds. */
+const PAUSE_MS = 10_000;
 const WARM = { idleMin: LANES + 4, idleMax: LANES + 8, cooldown: "0s" };
 
 /** RSS and PSS of the agent's process before, and after each quarter of 20,000 ADD and DEL (1,000 in a quick run). */
@@ -35,6 +38,9 @@ export const measureAgentMemory: Measure = (run) =>
         await runPairs(lab, pairs / STEPS, LANES, containers);
         after.push(await memoryOf(pid));
       }
+      run.progress(`nothing for ${PAUSE_MS / 1000} s`);
+      await sleep(PAUSE_MS, undefined, { signal: run.signal });
+      const later = await memoryOf(pid);
       return [
         ...rows("agent, idle", idle, { upstream: UPSTREAM.start.rssMb }),
         ...after.flatMap((memory, step) => {
@@ -42,6 +48,7 @@ export const measureAgentMemory: Measure = (run) =>
           return rows(`agent, after ${((step + 1) * pairs) / STEPS} ADD and DEL`, memory, target);
         }),
         growth(after),
+        ...rows(`agent, ${PAUSE_MS / 1000} s later, idle`, later, {}),
       ];
     },
     LARGE_NODE,
