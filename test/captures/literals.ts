@@ -4,7 +4,7 @@
  * @module
  */
 import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../proto/addr.ts";
-import { type Ipv6, parseIpv6 } from "../../daemon/netlink/codec/ip.ts";
+import { type Ipv6, parseIpv6 } from "../../proto/addr6.ts";
 
 /** `v4("10.0.0.1")`. */
 export function v4(text: string): Ipv4 {

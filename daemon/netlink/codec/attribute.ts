@@ -16,7 +16,7 @@
  * @module
  */
 import { type Mac, macBytes, macFromBytes } from "../../../proto/addr.ts";
-import { type IpAddress, ipBytes, ipFromBytes } from "./ip.ts";
+import { type IpAddress, ipBytes, ipFromBytes } from "../../../proto/addr6.ts";
 import { align4, bytesOfText, copyOf, DecodeError, type Span, textFromBytes, type Writer } from "./wire.ts";
 
 /** NLA_HDRLEN, bytes. */

@@ -24,7 +24,8 @@ import {
   writeFields,
 } from "./attribute.ts";
 import { NLM_F } from "./header.ts";
-import { AF, familyOf, type IpAddress } from "./ip.ts";
+import { type IpAddress } from "../../../proto/addr6.ts";
+import { AF, familyOf } from "./ip.ts";
 import { NFNL_SUBSYS, NFPROTO, nfType, readNfHeader, writeNfHeader } from "./nfnetlink.ts";
 import { type Request } from "./request.ts";
 import { spanOf, Writer } from "./wire.ts";

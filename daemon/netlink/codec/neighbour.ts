@@ -8,7 +8,8 @@
  */
 import { be16, ip, mac, readFields, schema, u16, u32, u8, type ValuesOf, writeFields } from "./attribute.ts";
 import { NLM_F } from "./header.ts";
-import { AF, familyOf, type IpAddress } from "./ip.ts";
+import { type IpAddress } from "../../../proto/addr6.ts";
+import { AF, familyOf } from "./ip.ts";
 import { MAKE, type Make, type Request } from "./request.ts";
 import { skipHeader, spanOf, Writer } from "./wire.ts";
 

@@ -7,7 +7,7 @@
  * @module
  */
 import { type Mac, macBytes, macFromBytes } from "../../../proto/addr.ts";
-import { type IpAddress, ipBytes, ipFromBytes } from "./ip.ts";
+import { type IpAddress, ipBytes, ipFromBytes } from "../../../proto/addr6.ts";
 import { align4, bytesOfText, DecodeError, textFromBytes, Writer } from "./wire.ts";
 
 /** One part of a key, or the data of a map. Named as in nft(8). */

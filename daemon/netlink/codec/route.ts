@@ -18,7 +18,8 @@ import {
   writeFields,
 } from "./attribute.ts";
 import { NLM_F } from "./header.ts";
-import { AF, familyOf, type IpAddress, ipBytes, ipFromBytes, type IpPrefix } from "./ip.ts";
+import { type IpAddress, ipBytes, ipFromBytes } from "../../../proto/addr6.ts";
+import { AF, familyOf, type IpPrefix } from "./ip.ts";
 import { MAKE, type Make, type Request } from "./request.ts";
 import { align4, copyOf, DecodeError, skipHeader, type Span, spanOf, Writer } from "./wire.ts";
 

@@ -8,7 +8,8 @@
  */
 import { i32, raw, readFields, schema, text, u32, u8, type ValuesOf, writeFields } from "./attribute.ts";
 import { NLM_F } from "./header.ts";
-import { AF, familyOf, ipBytes, type IpPrefix } from "./ip.ts";
+import { ipBytes } from "../../../proto/addr6.ts";
+import { AF, familyOf, type IpPrefix } from "./ip.ts";
 import { MAKE, type Make, type Request } from "./request.ts";
 import { prefixField, RT_TABLE } from "./route.ts";
 import { skipHeader, spanOf, Writer } from "./wire.ts";
