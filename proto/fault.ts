@@ -60,6 +60,13 @@ export type Fault =
   | { readonly kind: "metadata"; readonly path: string; readonly reason: string }
   /** A system call on links, routes, rules or nftables failed. */
   | { readonly kind: "kernel"; readonly op: string; readonly errno: string; readonly extAck?: string }
+  /** A device of the node that is not ours stands in the way. `owner`: who makes such devices. */
+  | {
+      readonly kind: "foreign-device";
+      readonly device: string;
+      readonly owner: string;
+      readonly reason: string;
+    }
   /** The interface is there already and is not the one of this attachment. */
   | { readonly kind: "interface-exists"; readonly ifName: string; readonly netns: string }
   /** The database on the node failed. */
@@ -98,6 +105,7 @@ const CNI_CODE = {
   "cloud-unreachable": 11,
   metadata: 11,
   kernel: 100,
+  "foreign-device": 104,
   "interface-exists": 102,
   store: 11,
   "cannot-serve": 50,
@@ -125,6 +133,7 @@ const GRPC_STATUS = {
   "cloud-unreachable": 14,
   metadata: 14,
   kernel: 13, // INTERNAL
+  "foreign-device": 9,
   "interface-exists": 6, // ALREADY_EXISTS
   store: 13,
   "cannot-serve": 14,
@@ -177,6 +186,8 @@ export function describeFault(fault: Fault): string {
       return `metadata service, ${fault.path}: ${fault.reason}`;
     case "kernel":
       return `${fault.op}: ${fault.errno}${fault.extAck === undefined ? "" : ` (${fault.extAck})`}`;
+    case "foreign-device":
+      return `the device ${fault.device} belongs to ${fault.owner}: ${fault.reason}`;
     case "interface-exists":
       return `${fault.ifName} exists already in ${fault.netns} and is not this attachment's`;
     case "store":
@@ -233,6 +244,8 @@ export function remedyFor(fault: Fault): string {
       return "check that 100.100.100.200 is reachable from this node (host firewall, hop limit)";
     case "kernel":
       return "look at the agent's log; the change was undone";
+    case "foreign-device":
+      return "one agent a node: keep that one's DaemonSet off this node and delete its device, or keep terway off";
     case "interface-exists":
       return "delete the interface, or use a fresh network namespace";
     case "store":
