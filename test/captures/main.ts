@@ -27,6 +27,9 @@ import { RTM_LINK, setLink } from "../../daemon/netlink/codec/link.ts";
 import { dumpElements } from "../../daemon/netlink/codec/nft-element.ts";
 import { dumpNsids } from "../../daemon/netlink/codec/nsid.ts";
 import { type Request } from "../../daemon/netlink/codec/request.ts";
+import { TC_H } from "../../daemon/netlink/codec/tc.ts";
+import { dumpFilters } from "../../daemon/netlink/codec/tc-filter.ts";
+import { dumpQdiscs } from "../../daemon/netlink/codec/tc-qdisc.ts";
 import { NETLINK, openRawSocket } from "./raw-socket.ts";
 
 const HERE = import.meta.dirname;
@@ -102,8 +105,47 @@ const SENT_AT_LAST: typeof SENT = [
   ["ip-link-delete-group", "ip link delete group 77"],
 ];
 
+/** Traffic control comes when all else is gone. What this kernel lacks (fq, skbedit, tunnel_key) fails, but is sent. */
+const SENT_OF_TRAFFIC: typeof SENT = [
+  ["tc-qdisc-add-tbf", "tc qdisc add dev lo root handle 1: tbf rate 10mbit burst 32kb limit 64kb"],
+  ["tc-qdisc-add-tbf-fast", "tc qdisc replace dev br root handle 2: tbf rate 40gbit burst 10mb limit 20mb"],
+  ["tc-qdisc-add-clsact", "tc qdisc add dev lo clsact"],
+  ["tc-qdisc-add-fq", "tc qdisc add dev br root handle 3: fq limit 1000 flow_limit 100 maxrate 10mbit"],
+  [
+    "tc-filter-add-ip",
+    "tc filter add dev lo egress pref 7 protocol ip u32 match ip dst 172.16.0.0/12 action mirred ingress redirect dev br",
+  ],
+  [
+    "tc-filter-add-ip6",
+    "tc filter add dev lo egress pref 8 protocol ipv6 u32 match ip6 dst fd00:1:2::/49 action mirred egress redirect dev br",
+  ],
+  [
+    "tc-filter-add-all",
+    "tc filter add dev lo ingress pref 9 protocol all u32 match u32 0 0 action mirred egress redirect dev br",
+  ],
+  [
+    "tc-filter-add-three-actions",
+    "tc filter add dev lo egress pref 10 protocol ip u32 match ip dst 10.0.0.1/32 action tunnel_key unset pipe action skbedit ptype host pipe action mirred ingress redirect dev br",
+  ],
+];
+
+/** Commands that take it away. */
+const SENT_AFTER_TRAFFIC: typeof SENT = [
+  ["tc-filter-delete", "tc filter delete dev lo egress pref 7 protocol ip"],
+  ["tc-qdisc-delete-clsact", "tc qdisc delete dev lo clsact"],
+  ["tc-qdisc-delete-root", "tc qdisc delete dev lo root"],
+];
+
+const EGRESS = { index: 1, parent: TC_H.CLSACT_EGRESS };
+
 /** Asked between the two. */
-const ASKED: readonly (readonly [name: string, protocol: number, request: Request])[] = [
+const ASKED_OF_TRAFFIC: readonly (readonly [name: string, protocol: number, request: Request])[] = [
+  ["qdiscs", NETLINK.ROUTE, dumpQdiscs()],
+  ["filters", NETLINK.ROUTE, dumpFilters(EGRESS)],
+];
+
+/** Asked between `SENT` and `SENT_AT_LAST`. */
+const ASKED: typeof ASKED_OF_TRAFFIC = [
   ["links", NETLINK.ROUTE, dumpLinks()],
   ["addresses", NETLINK.ROUTE, dumpAddresses({ family: AF.UNSPEC })],
   ["routes", NETLINK.ROUTE, dumpRoutes({ table: 1000 })],
@@ -162,10 +204,10 @@ function save(name: string, origin: string, bytes: Uint8Array): void {
   writeFileSync(join(HERE, `${name}.hex`), text);
 }
 
-function ask(): void {
+function ask(questions: typeof ASKED): void {
   using route = openRawSocket(`/run/netns/${HOST}`, NETLINK.ROUTE);
   using netfilter = openRawSocket(`/run/netns/${HOST}`, NETLINK.NETFILTER);
-  for (const [name, protocol, request] of ASKED) {
+  for (const [name, protocol, request] of questions) {
     const socket = protocol === NETLINK.ROUTE ? route : netfilter;
     save(name, `answer of the kernel to message type ${request.type}`, socket.receiveRaw(request));
   }
@@ -176,9 +218,15 @@ try {
   execFileSync("ip", ["netns", "add", HOST]);
   execFileSync("ip", ["netns", "add", POD]);
   for (const command of SETUP) run(command);
-  for (const [name, command] of SENT) save(name, `sent by: ${command}`, sentBy(command, scratch));
-  ask();
-  for (const [name, command] of SENT_AT_LAST) save(name, `sent by: ${command}`, sentBy(command, scratch));
+  const send = (list: typeof SENT): void => {
+    for (const [name, command] of list) save(name, `sent by: ${command}`, sentBy(command, scratch));
+  };
+  send(SENT);
+  ask(ASKED);
+  send(SENT_AT_LAST);
+  send(SENT_OF_TRAFFIC);
+  ask(ASKED_OF_TRAFFIC);
+  send(SENT_AFTER_TRAFFIC);
 } finally {
   execFileSync("ip", ["netns", "delete", HOST]);
   execFileSync("ip", ["netns", "delete", POD]);

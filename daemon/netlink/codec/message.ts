@@ -12,6 +12,8 @@ import { decodeNeighbour, type Neighbour, RTM_NEIGHBOUR } from "./neighbour.ts";
 import { decodeNsid, type Nsid, RTM_NSID } from "./nsid.ts";
 import { decodeRoute, type Route, RTM_ROUTE } from "./route.ts";
 import { decodeRule, RTM_RULE, type Rule } from "./rule.ts";
+import { decodeFilter, type Filter, RTM_FILTER } from "./tc-filter.ts";
+import { decodeQdisc, type Qdisc, RTM_CLASS, RTM_QDISC } from "./tc-qdisc.ts";
 
 /** `deleted`: the notification that it is gone. */
 export type RtMessage =
@@ -21,6 +23,9 @@ export type RtMessage =
   | { readonly kind: "rule"; readonly deleted: boolean; readonly rule: Rule }
   | { readonly kind: "neighbour"; readonly deleted: boolean; readonly neighbour: Neighbour }
   | { readonly kind: "nsid"; readonly deleted: boolean; readonly nsid: Nsid }
+  | { readonly kind: "qdisc"; readonly deleted: boolean; readonly qdisc: Qdisc }
+  | { readonly kind: "class"; readonly deleted: boolean; readonly class: Qdisc }
+  | { readonly kind: "filter"; readonly deleted: boolean; readonly filter: Filter }
   | { readonly kind: "ack"; readonly ack: Ack }
   | { readonly kind: "done"; readonly done: Done }
   /** A type that has no decoder here, NLMSG_NOOP among them. */
@@ -56,6 +61,15 @@ export function decodeMessage(message: Omit<RawMessage, "port">): RtMessage {
     case RTM_NSID.NEW:
     case RTM_NSID.DEL:
       return { kind: "nsid", deleted: type === RTM_NSID.DEL, nsid: decodeNsid(payload) };
+    case RTM_QDISC.NEW:
+    case RTM_QDISC.DEL:
+      return { kind: "qdisc", deleted: type === RTM_QDISC.DEL, qdisc: decodeQdisc(payload) };
+    case RTM_CLASS.NEW:
+    case RTM_CLASS.DEL:
+      return { kind: "class", deleted: type === RTM_CLASS.DEL, class: decodeQdisc(payload) };
+    case RTM_FILTER.NEW:
+    case RTM_FILTER.DEL:
+      return { kind: "filter", deleted: type === RTM_FILTER.DEL, filter: decodeFilter(payload) };
     default:
       return { kind: "other", type };
   }

@@ -8,6 +8,8 @@ import { describe, expect, it } from "vitest";
 import { intToIpv4, macFromBytes } from "../../../proto/addr.ts";
 import { hw } from "../../../test/captures/literals.ts";
 import { decodeAddress, encodeAddress } from "./address.ts";
+import { bytes, i32, record, text, u16, u32, u8, unknown } from "../../../test/arbitrary/message.ts";
+import { filter, qdisc } from "../../../test/arbitrary/traffic.ts";
 import { decodeConntrack, encodeConntrack } from "./conntrack.ts";
 import { decodeAck, decodeDone, encodeAck } from "./error.ts";
 import { messagesOf } from "./header.ts";
@@ -21,12 +23,10 @@ import { decodeSetElements, encodeSetElements } from "./nft-element.ts";
 import { decodeNsid, encodeNsid } from "./nsid.ts";
 import { decodeRoute, encodeRoute } from "./route.ts";
 import { decodeRule, encodeRule } from "./rule.ts";
+import { decodeFilter, encodeFilter } from "./tc-filter.ts";
+import { decodeQdisc, encodeQdisc } from "./tc-qdisc.ts";
 import { DecodeError } from "./wire.ts";
 
-const u8 = fc.nat(0xff);
-const u16 = fc.nat(0xffff);
-const u32 = fc.nat(0xffffffff);
-const i32 = fc.integer({ min: -0x80000000, max: 0x7fffffff });
 const v4 = u32.map(intToIpv4);
 const ip = fc.oneof(
   v4,
@@ -38,27 +38,6 @@ const mac = fc
 const prefix = ip.chain((address) =>
   fc.record({ ip: fc.constant(address), bits: fc.nat(address.includes(":") ? 128 : 32) }),
 );
-// Surrogate halves are no UTF-8 and NUL ends a text.
-const text = fc.string({ unit: "grapheme", maxLength: 15 }).filter((value) => !value.includes("\0"));
-const bytes = fc.uint8Array({ maxLength: 20 });
-/** Numbers that no schema has. */
-const unknown = fc.array(fc.record({ type: fc.integer({ min: 1000, max: 0x3fff }), bytes }), {
-  minLength: 1,
-  maxLength: 3,
-});
-
-/** Each of `always`, any of `maybe`. */
-function record<Always extends object, Maybe extends object>(
-  always: { [Key in keyof Always]: fc.Arbitrary<Always[Key]> },
-  maybe: { [Key in keyof Maybe]: fc.Arbitrary<Maybe[Key]> },
-): fc.Arbitrary<Always & Partial<Maybe>> {
-  return (
-    fc
-      .tuple(fc.record(always), fc.record(maybe, { requiredKeys: [] }))
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- spreading generics loses what they were
-      .map(([first, second]) => ({ ...first, ...second }) as Always & Partial<Maybe>)
-  );
-}
 
 const linkHeader = { family: u8, deviceType: u16, index: i32, flags: u32, change: u32 };
 const linkFields = {
@@ -211,6 +190,8 @@ const CODECS: readonly Codec[] = [
   { name: "route", values: route, encode: encodeRoute, decode: decodeRoute },
   { name: "rule", values: rule, encode: encodeRule, decode: decodeRule },
   { name: "neighbour", values: neighbour, encode: encodeNeighbour, decode: decodeNeighbour },
+  { name: "qdisc", values: qdisc, encode: encodeQdisc, decode: decodeQdisc },
+  { name: "filter", values: filter, encode: encodeFilter, decode: decodeFilter },
   { name: "nsid", values: nsid, encode: encodeNsid, decode: decodeNsid },
   { name: "conntrack", values: entry, encode: encodeConntrack, decode: decodeConntrack },
   {
