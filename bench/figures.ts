@@ -5,7 +5,10 @@
  */
 
 /** Unit of every sample of a row. */
-export type Unit = "ms" | "MB" | "calls" | "reads" | "seconds";
+export type Unit = "ms" | "MB" | "calls" | "reads" | "seconds" | "ns" | "messages";
+
+/** Unit of a comparison. Those a second are of one core: for each second of processor time. */
+export type ComparedUnit = "ms" | "MB" | "ns" | "packets/s" | "round trips/s" | "Gbit/s";
 
 /** One of a comparison. Samples as they came. */
 export type Compared = {
@@ -13,13 +16,20 @@ export type Compared = {
   readonly samples: readonly number[];
   /** Ours wants to be at most so many times this one: ratio of medians. */
   readonly target?: number;
+  /** Ours wants to be at least so many times this one, where more is better. */
+  readonly atLeast?: number;
 };
 
 /** The same thing done by several, in turn in the same run: ours first. */
 export type Comparison = {
   readonly kind: "comparison";
   readonly row: string;
-  readonly unit: "ms" | "MB";
+  readonly unit: ComparedUnit;
+  /**
+   * The n-th samples of all were taken in the same moments: a ratio is the median of the ratios of all n, so that what
+   * moves the machine for a second moves both sides of it.
+   */
+  readonly paired?: boolean;
   readonly contenders: readonly Compared[];
   /** What upstream took, measured elsewhere. */
   readonly upstream?: number;

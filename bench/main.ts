@@ -14,6 +14,7 @@ import { differences, hostSnapshot } from "../test/harness/snapshot.ts";
 import { type Row } from "./figures.ts";
 import { thisMachine } from "./machine.ts";
 import { type Groups, parseOptions } from "./options.ts";
+import { LAB_NAMES } from "./paths/pod-nodes.ts";
 import { renderFindings } from "./render.ts";
 import { measureAgentMemory } from "./rows/agent-memory.ts";
 import { measureAgentStart } from "./rows/agent-start.ts";
@@ -25,6 +26,7 @@ import { measureIdle } from "./rows/idle.ts";
 import { measureNoIdle } from "./rows/no-idle.ts";
 import { measureOneByOne } from "./rows/one-by-one.ts";
 import { measurePhases } from "./rows/phases.ts";
+import { measurePodPath } from "./rows/pod-path.ts";
 import { measureRestart } from "./rows/restart.ts";
 import { measureSandboxRows } from "./rows/sandboxes.ts";
 import { measureTogether } from "./rows/together.ts";
@@ -38,6 +40,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Measure>>>> = {
   warm: { "warm-pool": measureWarmPool, "warm-at-once": measureWarmAtOnce },
   runtime: { sandboxes: measureSandboxRows },
   agent: { "agent-start": measureAgentStart, "agent-memory": measureAgentMemory },
+  datapath: { "pod-path": measurePodPath },
   calls: {
     "cold-start": measureColdStart,
     "empty-pool": measureEmptyPool,
@@ -86,7 +89,10 @@ async function main(argv: readonly string[]): Promise<number> {
   const findings = { startedAt, quick, machine: thisMachine(), load, rows };
   process.stdout.write(`\n${renderFindings(findings)}\n`);
   if (json !== undefined) await writeFile(json, `${JSON.stringify(findings, undefined, 2)}\n`);
-  const problems = [...failures, ...leftBehind(differences(before, await hostSnapshot()), run.name)];
+  const problems = [
+    ...failures,
+    ...leftBehind(differences(before, await hostSnapshot()), [run.name, LAB_NAMES]),
+  ];
   for (const problem of problems) say(`FAILED  ${problem}`);
   if (stop.signal.aborted) return 130;
   return problems.length === 0 ? 0 : 1;
@@ -115,12 +121,13 @@ async function measureAll(
   return { rows, failures };
 }
 
-/** What has our name is ours; other changes of the machine meanwhile are only told. */
-function leftBehind(changes: readonly string[], name: string): string[] {
-  for (const change of changes.filter((line) => !line.includes(name))) {
-    say(`note: changed on this machine meanwhile, not named ${name}: ${change}`);
+/** What has a name of ours is ours; other changes of the machine meanwhile are only told. */
+function leftBehind(changes: readonly string[], names: readonly string[]): string[] {
+  const isOurs = (line: string): boolean => names.some((name) => line.includes(name));
+  for (const change of changes.filter((line) => !isOurs(line))) {
+    say(`note: changed on this machine meanwhile, not named ${names.join(" or ")}: ${change}`);
   }
-  return changes.filter((line) => line.includes(name)).map((line) => `left behind: ${line}`);
+  return changes.filter(isOurs).map((line) => `left behind: ${line}`);
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -42,5 +42,5 @@ function pipes({ head, lines }: Table): string[] {
 }
 
 function pipe(cells: readonly string[]): string {
-  return `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replace(/^<= /, "≤ ")).join(" | ")} |`;
+  return `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replace(/^<= /, "≤ ").replace(/^>= /, "≥ ")).join(" | ")} |`;
 }

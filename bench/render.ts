@@ -4,8 +4,8 @@
  * @module
  */
 import { table } from "../test/demo/report.ts";
-import { type Absent, type Comparison, type Figure, type Findings } from "./figures.ts";
-import { percentile, ratio, summarise } from "./statistics.ts";
+import { type Absent, type Compared, type Comparison, type Figure, type Findings } from "./figures.ts";
+import { pairedRatio, percentile, ratio, summarise } from "./statistics.ts";
 
 /** A table: texts of its head, and of each line. */
 export type Table = { readonly head: readonly string[]; readonly lines: readonly (readonly string[])[] };
@@ -66,14 +66,14 @@ export function notesOf({ rows }: Findings): readonly string[] {
   return [...notes, ...absent.map(({ row, why }) => `${row}: not measured on this machine: ${why}`)];
 }
 
-function comparisonLines({ row, unit, contenders, upstream }: Comparison): string[][] {
+function comparisonLines({ row, unit, contenders, upstream, paired }: Comparison): string[][] {
   const [ours] = contenders;
   const oursP50 = ours === undefined ? Number.NaN : percentile(ours.samples, 0.5);
-  const measured = contenders.map(({ name, samples, target }) => {
-    const { n, p50, p90, p99, min } = summarise(samples);
-    const times = ratio(oursP50, p50);
-    const goal = target === undefined ? ["", ""] : [`<= ${target}`, verdict(times, target)];
-    return [name, unit, `${n}`, ...[p50, p90, p99, min].map(decimals), factor(times), ...goal];
+  const measured = contenders.map((contender) => {
+    const { n, p50, p90, p99, min } = summarise(contender.samples);
+    const times = paired === true ? pairedRatio(ours?.samples ?? [], contender.samples) : ratio(oursP50, p50);
+    const numbers = [p50, p90, p99, min].map(decimals);
+    return [contender.name, unit, `${n}`, ...numbers, factor(times), ...goalOf(contender, times)];
   });
   const elsewhere =
     upstream === undefined
@@ -110,6 +110,12 @@ function figureLine(figure: Figure, before: Figure | undefined): string[] {
     target === undefined ? "" : `<= ${target}`,
     target === undefined ? "" : verdict(p50, target),
   ];
+}
+
+/** The cells of target and verdict. */
+function goalOf({ target, atLeast }: Compared, times: number | undefined): readonly string[] {
+  if (atLeast !== undefined) return [`>= ${atLeast}`, (times ?? 0) >= atLeast ? "yes" : "NO"];
+  return target === undefined ? ["", ""] : [`<= ${target}`, verdict(times, target)];
 }
 
 function verdict(value: number | undefined, target: number): string {

@@ -4,16 +4,15 @@
  *
  * @module
  */
-import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { runCommand } from "../pkg-config/quickjs/command.ts";
 import { run } from "../test/harness/process.ts";
+import { compiled } from "./compile.ts";
 import { formatProgram, parseSpawned, type Program, type Spawned } from "./spawn-lines.ts";
 
 const SOURCE = join(import.meta.dirname, "spawn/spawn.c");
-const CACHE = join(import.meta.dirname, "../.cache");
 const TIMEOUT_MS = 300_000;
-const FLAGS = ["-O2", "-static", "-Wall", "-Wextra", "-Werror"];
+// Static with musl it has 0.4 MB: what a process inherits of its parent's peak memory stays below its own.
+const COMPILERS = ["musl-gcc", "cc"];
 
 /** Both throw with what was printed where a program's status is not 0. */
 export type Spawner = {
@@ -24,7 +23,7 @@ export type Spawner = {
 
 /** Compiles it, if that was not done before. Throws where no C compiler is there. */
 export async function openSpawner(): Promise<Spawner> {
-  const path = await compiled();
+  const path = await compiled(SOURCE, COMPILERS);
   const spawn = async (
     args: readonly string[],
     programs: readonly Program[],
@@ -40,26 +39,4 @@ export async function openSpawner(): Promise<Spawner> {
     inTurn: (programs, pauseMs) => spawn(["in-turn", `${pauseMs}`], programs),
     atOnce: (programs) => spawn(["at-once"], programs),
   };
-}
-
-async function compiled(): Promise<string> {
-  const path = join(CACHE, "bench-spawn");
-  const [source, built] = await Promise.all([stat(SOURCE), stat(path).catch(() => undefined)]);
-  if (built !== undefined && built.mtimeMs > source.mtimeMs) return path;
-  await mkdir(CACHE, { recursive: true });
-  const next = `${path}.${process.pid}`;
-  const faults: string[] = [];
-  // Static with musl it has 0.4 MB: what a process inherits of its parent's peak memory stays below its own.
-  for (const compiler of ["musl-gcc", "cc"]) {
-    const made = await runCommand(compiler, [...FLAGS, "-o", next, SOURCE], CACHE);
-    if (made.ok) {
-      await rename(next, path);
-      return path;
-    }
-    faults.push(made.fault);
-  }
-  await rm(next, { force: true });
-  throw new Error(
-    `bench/spawn/spawn.c cannot be compiled (pkg-config/setup.sh plugin): ${faults.join("; ")}`,
-  );
 }

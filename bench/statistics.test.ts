@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { percentile, summarise } from "./statistics.ts";
+import { pairedRatio, percentile, summarise } from "./statistics.ts";
 
 describe("percentile()", () => {
   it("is the nearest rank", () => {
@@ -20,5 +20,19 @@ describe("percentile()", () => {
         expect(min <= p50 && p50 <= p90).toBe(true);
       }),
     );
+  });
+});
+
+describe("pairedRatio()", () => {
+  it("is the median of the ratios of samples that were taken together", () => {
+    // Medians alone would say 10 / 10; in every moment ours was half of theirs.
+    expect(pairedRatio([5, 10, 20], [10, 20, 40])).toBe(0.5);
+    expect(pairedRatio([1, 9, 4], [2, 3, 4])).toBe(1);
+  });
+
+  it("says nothing where there is nothing, or theirs is 0", () => {
+    expect(pairedRatio([], [])).toBeUndefined();
+    expect(pairedRatio([1, 2], [1, 0])).toBeUndefined();
+    expect(() => pairedRatio([1], [1, 2])).toThrow("cannot be paired");
   });
 });

@@ -36,3 +36,14 @@ export function summarise(samples: readonly number[]): Summary {
 export function ratio(ours: number, theirs: number): number | undefined {
   return theirs === 0 ? undefined : ours / theirs;
 }
+
+/**
+ * The median of the ratios of samples that were taken together. `undefined` where there is none, or theirs is ever 0. Throws
+ * where one has more samples than the other.
+ */
+export function pairedRatio(ours: readonly number[], theirs: readonly number[]): number | undefined {
+  if (ours.length !== theirs.length)
+    throw new Error(`${ours.length} samples cannot be paired with ${theirs.length}`);
+  const ratios = ours.flatMap((value, at) => ratio(value, theirs[at] ?? 0) ?? []);
+  return ratios.length === 0 || ratios.length < ours.length ? undefined : percentile(ratios, 0.5);
+}

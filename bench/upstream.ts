@@ -46,4 +46,8 @@ export const TARGET = {
   togetherCalls: 10,
   churnCalls: 0,
   restart: { calls: 2, reads: 10 },
+  /** Packets a second with 250 pods on the node, to one with 1 pod. */
+  fullNodeRate: 0.95,
+  /** Packets a second, to a pair of veths with routes alone. */
+  plainVethRate: 0.9,
 } as const;
