@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing, and says what it does. Usage: pkg-config/setup.sh [node] [run] [plugin] [arm64] [test] [runtime] [podman] [bench]
+# Installs what is missing, and says what it does. Usage: pkg-config/setup.sh [node] [run] [plugin] [arm64] [test] [runtime] [podman] [uml] [bench]
 #   node   the packages of package-lock.json (Node 26 itself comes from there)
 #   run    commands that the simulated VPC and the kernel tests call: ip, nft, ping
 #   plugin what the static executable of the plugin is built with: musl-gcc, pip; the build does without where it cannot be had
@@ -7,6 +7,7 @@
 #   test   what the kernel tests look at the kernel with: conntrack
 #   runtime  containerd, runc and the CNI project's loopback, which the plugin is tested with as kubelet would drive it
 #   podman   another runtime that the plugin is tested with where it is there
+#   uml    a Linux kernel that is a process, for what this machine's kernel lacks (ipvlan): x86-64 only; tests do without
 #   bench  the peers that the benchmark runs beside us: the reference CNI plugins
 # A second run installs nothing.
 set -eu
@@ -70,6 +71,24 @@ plugin_tools() {
   missing=$required
 }
 
+# iptables: that kernel has no nftables of the family ip.
+uml_tools() {
+  [ "$(uname -m)" = x86_64 ] || {
+    say "User Mode Linux is for x86-64: what needs ipvlan is not tested on this machine"
+    return
+  }
+  required=$missing
+  missing=""
+  system user-mode-linux linux.uml
+  system busybox-static busybox
+  system kmod insmod
+  system gcc gcc
+  system iptables iptables-legacy
+  system procps ps
+  (install_missing) || say "without these, what needs ipvlan is not tested on this machine"
+  missing=$required
+}
+
 for part in "$@"; do
   case $part in
     plugin) plugin_tools ;;
@@ -93,6 +112,7 @@ for part in "$@"; do
       system containernetworking-plugins /usr/lib/cni/loopback
       ;;
     podman) system podman podman ;;
+    uml) uml_tools ;;
     bench) system containernetworking-plugins /usr/lib/cni/ptp ;;
     *) die "unknown part $part" ;;
   esac
