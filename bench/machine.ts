@@ -14,7 +14,7 @@ export function thisMachine(): Findings["machine"] {
     cores: availableParallelism(),
     memoryGb: Math.round(totalmem() / 1e9),
     system: systemName(),
-    kernel: release(),
+    kernel: release().replace(/-.*/, ""),
     node: process.version,
   };
 }
