@@ -9,11 +9,13 @@ import {
   contains,
   firstOf,
   type IpCidr,
+  isCidr6,
   lastOf,
   networkOf,
   overlap,
   parseIpCidr,
   sizeOf,
+  vSwitchGateway6,
 } from "./cidr6.ts";
 
 const ips = fc.oneof(
@@ -84,6 +86,14 @@ describe("contains()", () => {
   it("never mixes the families", () => {
     expect(contains(network("0.0.0.0/0"), ip("::1"))).toBe(false);
     expect(contains(network("::/0"), ip("1.2.3.4"))).toBe(false);
+  });
+});
+
+describe("vSwitchGateway6()", () => {
+  it("is the ninth address from the end of an IPv6 network", () => {
+    const [cidr, other] = [network("2001:db8:0:1::/64"), network("10.0.0.0/24")];
+    expect(isCidr6(cidr) ? vSwitchGateway6(cidr) : "").toBe("2001:db8:0:1:ffff:ffff:ffff:fff7");
+    expect(isCidr6(other)).toBe(false);
   });
 });
 

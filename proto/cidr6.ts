@@ -43,6 +43,21 @@ export function networkOf(ip: IpAddress, bits: number): IpCidr {
   return `${fromInt((toInt(ip) >> shift) << shift, ip)}/${bits}` as IpCidr;
 }
 
+/** True for a network of IPv6. */
+export function isCidr6(cidr: IpCidr): cidr is Cidr6 {
+  return cidr.includes(":");
+}
+
+/**
+ * The IPv6 gateway of a vSwitch: the ninth address from the end (`…:ffff:fff7` of a /64), as the metadata service says
+ * it. Alibaba Cloud reserves the first and the last nine addresses of each vSwitch.
+ */
+export function vSwitchGateway6(cidr: Cidr6): Ipv6 {
+  const gateway = addressOf(cidr, sizeOf(cidr) - 9n);
+  if (!isIpv6(gateway)) throw new Error(`not of IPv6: ${cidr}`);
+  return gateway;
+}
+
 /** Number of bits of the prefix. */
 export function bitsOf(cidr: IpCidr): number {
   return Number(cidr.slice(cidr.indexOf("/") + 1));

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ok } from "../../proto/result.ts";
 import { defaultTopology, parseTopology } from "../model/topology-file.ts";
+import { DUAL_STACK_TOPOLOGY_FILE } from "../model/topology-default.ts";
 import { orderOf } from "./fault.ts";
 
 const EXAMPLES = join(import.meta.dirname, "../examples");
@@ -19,6 +20,12 @@ describe("sim/examples", () => {
   it("explain the built-in topology as it is", () => {
     expect(parseTopology(readFileSync(join(EXAMPLES, "two-zones.jsonc"), "utf8"))).toEqual(
       ok(defaultTopology()),
+    );
+  });
+
+  it("explain the built-in topology with IPv6 as it is", () => {
+    expect(parseTopology(readFileSync(join(EXAMPLES, "dual-stack.jsonc"), "utf8"))).toEqual(
+      parseTopology(JSON.stringify(DUAL_STACK_TOPOLOGY_FILE)),
     );
   });
 });

@@ -60,8 +60,8 @@ async function open(record: SimulatorRecord): Promise<Simulator> {
     applyFabric: loggingFailures(fabric),
     fabricCounters: fabric.counters,
   });
-  for (const { id, primaryAddress } of (await simulator.state()).instances) {
-    if (primaryAddress !== undefined) await fabric.configurePrimary(id, primaryAddress);
+  for (const { id, primaryAddress, primaryIpv6 } of (await simulator.state()).instances) {
+    if (primaryAddress !== undefined) await fabric.configurePrimary(id, primaryAddress, primaryIpv6);
   }
   return simulator;
 }

@@ -18,6 +18,7 @@ export function fabricShape(name: string, topology: Topology): FabricShape {
   return {
     name,
     vSwitches: topology.vSwitches.map(({ cidr }) => cidr),
+    vSwitches6: topology.vSwitches.flatMap(({ ipv6Cidr }) => ipv6Cidr ?? []),
     nodes: topology.instances.map((instance) => ({ instance: instance.id, node: instance.name })),
     services: Object.values(SERVICES),
   };

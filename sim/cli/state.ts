@@ -22,6 +22,7 @@ export const stateView = z.looseObject({
       held: z.number(),
       available: z.number(),
       drained: z.boolean(),
+      ipv6: z.looseObject({ cidr: z.string(), used: z.number(), held: z.number() }).optional(),
     }),
   ),
   instances: z.array(z.looseObject({ id: z.string(), name: z.string() })),
@@ -35,10 +36,16 @@ export const stateView = z.looseObject({
       owner: z.string(),
       link: z.boolean(),
       addresses: z.array(z.string()),
+      ipv6Addresses: z.array(z.string()),
     }),
   ),
   broken: z.array(z.looseObject({ invariant: z.string(), detail: z.string() })),
-  fabric: z.looseObject({ spoofedPackets: z.number(), spoofedArp: z.number(), ipv6Packets: z.number() }),
+  fabric: z.looseObject({
+    spoofedPackets: z.number(),
+    spoofedArp: z.number(),
+    spoofedIpv6: z.number(),
+    ipv6Packets: z.number(),
+  }),
 });
 /** See `stateView`. */
 export type StateView = z.infer<typeof stateView>;
@@ -60,12 +67,13 @@ export const state: Verb = {
   },
 };
 
-/** Three tables and a verdict. */
+/** Tables and a verdict; IPv6 only where a vSwitch has it. */
 export function stateText({ vSwitches, instances, enis, broken, fabric }: StateView): string {
   const nameOf = (owner: string): string => instances.find(({ id }) => id === owner)?.name ?? owner;
+  const has6 = vSwitches.some(({ ipv6 }) => ipv6 !== undefined);
   const eniTable = table(
-    ["ENI", "TYPE", "STATUS", "OWNER", "LINK", "MAC", "VSWITCH", "ADDRESSES"],
-    enis.map(({ id, type, status, owner, link, mac, vSwitch, addresses }) => [
+    ["ENI", "TYPE", "STATUS", "OWNER", "LINK", "MAC", "VSWITCH", "ADDRESSES", ...(has6 ? ["IPV6"] : [])],
+    enis.map(({ id, type, status, owner, link, mac, vSwitch, addresses, ipv6Addresses }) => [
       id,
       type,
       status,
@@ -74,6 +82,7 @@ export function stateText({ vSwitches, instances, enis, broken, fabric }: StateV
       mac,
       vSwitch,
       addressesText(addresses),
+      ...(has6 ? [addressesText(ipv6Addresses)] : []),
     ]),
   );
   const vSwitchTable = table(
@@ -88,13 +97,20 @@ export function stateText({ vSwitches, instances, enis, broken, fabric }: StateV
       drained ? "drained" : "",
     ]),
   );
-  const { spoofedPackets, spoofedArp, ipv6Packets } = fabric;
-  const refused = `refused by the VPC: ${spoofedPackets} spoofed packets, ${spoofedArp} spoofed ARP messages, ${ipv6Packets} IPv6 packets (noise)`;
+  const vSwitch6Table = table(
+    ["VSWITCH", "IPV6 CIDR", "USED", "RESTING"],
+    vSwitches.flatMap(({ id, ipv6 }) =>
+      ipv6 === undefined ? [] : [[id, ipv6.cidr, String(ipv6.used), String(ipv6.held)]],
+    ),
+  );
+  const { spoofedPackets, spoofedArp, spoofedIpv6, ipv6Packets } = fabric;
+  const spoofed6 = has6 ? `${spoofedIpv6} spoofed IPv6 packets, ` : "";
+  const refused = `refused by the VPC: ${spoofedPackets} spoofed packets, ${spoofedArp} spoofed ARP messages, ${spoofed6}${ipv6Packets} IPv6 packets (noise)`;
   const verdict =
     broken.length === 0
       ? "nothing is broken"
       : `BROKEN:\n${broken.map(({ invariant, detail }) => `  ${invariant}: ${detail}`).join("\n")}`;
-  return `${eniTable}\n${vSwitchTable}\n${refused}\n${verdict}\n`;
+  return `${eniTable}\n${vSwitchTable}\n${has6 ? `${vSwitch6Table}\n` : ""}${refused}\n${verdict}\n`;
 }
 
 function addressesText(addresses: readonly string[]): string {

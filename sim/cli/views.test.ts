@@ -74,10 +74,11 @@ describe("stateText()", () => {
         owner: "i-1",
         link: true,
         addresses: ["10.0.0.1", "10.0.0.2"],
+        ipv6Addresses: [],
       },
     ],
     broken: [],
-    fabric: { spoofedPackets: 1, spoofedArp: 2, ipv6Packets: 3 },
+    fabric: { spoofedPackets: 1, spoofedArp: 2, spoofedIpv6: 0, ipv6Packets: 3 },
   };
 
   it("shows who has what, and that all is well", () => {
@@ -89,6 +90,30 @@ describe("stateText()", () => {
       "vsw-1    z     10.0.0.0/24  2     1        249   drained",
       "",
       "refused by the VPC: 1 spoofed packets, 2 spoofed ARP messages, 3 IPv6 packets (noise)",
+      "nothing is broken",
+      "",
+    ]);
+  });
+
+  it("shows IPv6 where a vSwitch has it", () => {
+    const ipv6 = { cidr: "fd00:1::/64", used: 1, held: 2 };
+    const text = stateText({
+      ...state,
+      vSwitches: state.vSwitches.map((entry) => ({ ...entry, ipv6 })),
+      enis: state.enis.map((eni) => ({ ...eni, ipv6Addresses: ["fd00:1::5"] })),
+      fabric: { ...state.fabric, spoofedIpv6: 4 },
+    });
+    expect(text.split("\n")).toEqual([
+      "ENI    TYPE     STATUS  OWNER   LINK  MAC                VSWITCH  ADDRESSES            IPV6",
+      "eni-1  Primary  InUse   node-1  yes   00:16:3e:00:00:01  vsw-1    10.0.0.1 and 1 more  fd00:1::5",
+      "",
+      "VSWITCH  ZONE  CIDR         USED  RESTING  FREE",
+      "vsw-1    z     10.0.0.0/24  2     1        249   drained",
+      "",
+      "VSWITCH  IPV6 CIDR    USED  RESTING",
+      "vsw-1    fd00:1::/64  1     2",
+      "",
+      "refused by the VPC: 1 spoofed packets, 2 spoofed ARP messages, 4 spoofed IPv6 packets, 3 IPv6 packets (noise)",
       "nothing is broken",
       "",
     ]);

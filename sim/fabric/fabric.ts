@@ -8,6 +8,7 @@
 import { readdir } from "node:fs/promises";
 import * as z from "zod";
 import { type Ipv4 } from "../../proto/addr.ts";
+import { type Ipv6 } from "../../proto/addr6.ts";
 import { type InstanceId } from "../../proto/ids.ts";
 import { type FabricChange, type FabricCounters } from "../model/fabric.ts";
 import { type IpLine, planChanges, type Wiring, withoutPlugs } from "./plan.ts";
@@ -15,8 +16,8 @@ import {
   planNamespaces,
   planPrimary,
   planRouter,
-  ROUTER_NFT,
   ROUTER_SYSCTLS,
+  routerNft,
   sysctlScript,
 } from "./router.ts";
 import { batchFailures, type Ran, type Run } from "./run.ts";
@@ -30,7 +31,7 @@ export type Fabric = {
    */
   readonly apply: (changes: readonly FabricChange[]) => Promise<void>;
   /** Configures `eth0` of the node as the DHCP client of a cloud image does. Its ENI is plugged and allowed before. */
-  readonly configurePrimary: (instance: InstanceId, address: Ipv4) => Promise<void>;
+  readonly configurePrimary: (instance: InstanceId, address: Ipv4, ipv6?: Ipv6) => Promise<void>;
   /** Refused packets since the router was made. */
   readonly counters: () => Promise<FabricCounters>;
   /** The network namespace of each node: names for `ip netns`. */
@@ -51,7 +52,7 @@ export async function createNamespaces(shape: FabricShape, run: Run): Promise<vo
       run(["ip", "-n", router, "-batch", "-"], text(planRouter(shape))),
       `addresses and routes of ${router}`,
     ),
-    must(run(inside(router, "nft", "-f", "-"), ROUTER_NFT), `nftables of ${router}`),
+    must(run(inside(router, "nft", "-f", "-"), routerNft(shape)), `nftables of ${router}`),
   ]);
 }
 
@@ -104,10 +105,10 @@ export function driveFabric(shape: FabricShape, run: Run): Fabric {
       last = done.catch(() => undefined);
       return done;
     },
-    configurePrimary: async (instance, address) => {
+    configurePrimary: async (instance, address, ipv6) => {
       const namespace = nodes.get(instance);
       if (namespace === undefined) throw new Error(`no node stands for ${instance}`);
-      const lines = planPrimary(shape, address);
+      const lines = planPrimary(shape, address, ipv6);
       await must(run(["ip", "-n", namespace, "-batch", "-"], text(lines)), `eth0 of ${namespace}`);
     },
     counters: async () => {
@@ -149,7 +150,7 @@ const nftCounters = z.object({
 /**
  * Reads the output of `nft -j list counters`.
  *
- * @throws Error where it is not that, or a counter of `ROUTER_NFT` is missing.
+ * @throws Error where it is not that, or a counter of `routerNft` is missing.
  */
 export function countersFrom(json: string): FabricCounters {
   const { nftables } = nftCounters.parse(JSON.parse(json));
@@ -162,6 +163,7 @@ export function countersFrom(json: string): FabricCounters {
   return {
     spoofedPackets: packets("ip", "spoofed"),
     spoofedArp: packets("arp", "spoofed"),
+    spoofedIpv6: packets("ip6", "spoofed"),
     ipv6Packets: packets("ip6", "noise"),
   };
 }

@@ -5,7 +5,7 @@ import { eniId, instanceId } from "../../proto/ids.ts";
 import { type FabricChange } from "../model/fabric.ts";
 import { planChanges, type Wiring, type WiringPlan, withoutPlugs } from "./plan.ts";
 
-const shape = { name: "sim", nodes: [{ instance: instanceId("i-a"), node: "node-a" }] };
+const shape = { name: "sim", vSwitches6: [], nodes: [{ instance: instanceId("i-a"), node: "node-a" }] };
 const eni = eniId("eni-bp1x");
 const device = "ebp1x";
 const plug: FabricChange = { op: "plug", eni, instance: instanceId("i-a"), mac: mac("00:16:3e:00:00:01") };

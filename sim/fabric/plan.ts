@@ -4,7 +4,9 @@
  *
  * @module
  */
-import { type Ipv4, type Mac } from "../../proto/addr.ts";
+import { type Mac } from "../../proto/addr.ts";
+import { type IpAddress, isIpv6 } from "../../proto/addr6.ts";
+import { vSwitchGateway6 } from "../../proto/cidr6.ts";
 import { type EniId, type InstanceId } from "../../proto/ids.ts";
 import { type FabricChange } from "../model/fabric.ts";
 import { type FabricShape, NFT_TABLE, nodeNamespace, routerDevice, VPC_MAC } from "./shape.ts";
@@ -21,7 +23,7 @@ export type IpLine = {
 /** What was asked for so far, about one ENI. */
 export type EniWiring = {
   readonly plugged?: { readonly instance: InstanceId; readonly mac: Mac };
-  readonly addresses: readonly Ipv4[];
+  readonly addresses: readonly IpAddress[];
   readonly checkSource: boolean;
 };
 
@@ -39,7 +41,9 @@ const NO_DEVICE = "Cannot find device";
 const NO_ROUTE = "No such process";
 const UNWIRED: EniWiring = { addresses: [], checkSource: true };
 
+type Verb = "add" | "delete";
 type Lines = { readonly ip: IpLine[]; readonly nft: string[] };
+type Shape = Pick<FabricShape, "name" | "nodes" | "vSwitches6">;
 
 /**
  * Plans `changes`, in order, on top of `wiring`. An address that is allowed before its ENI is plugged takes effect with
@@ -48,11 +52,7 @@ type Lines = { readonly ip: IpLine[]; readonly nft: string[] };
  * @throws Error where a change names an instance that is not in `shape`, or plugs an ENI into a second instance: a bug
  * of the model.
  */
-export function planChanges(
-  shape: Pick<FabricShape, "name" | "nodes">,
-  wiring: Wiring,
-  changes: readonly FabricChange[],
-): WiringPlan {
+export function planChanges(shape: Shape, wiring: Wiring, changes: readonly FabricChange[]): WiringPlan {
   const next = new Map(wiring);
   const lines: Lines = { ip: [], nft: [] };
   for (const change of changes) {
@@ -75,12 +75,7 @@ export function withoutPlugs(wiring: Wiring, failed: readonly EniId[]): Wiring {
   return next;
 }
 
-function planChange(
-  shape: Pick<FabricShape, "name" | "nodes">,
-  lines: Lines,
-  before: EniWiring,
-  change: FabricChange,
-): EniWiring {
+function planChange(shape: Shape, lines: Lines, before: EniWiring, change: FabricChange): EniWiring {
   const device = routerDevice(change.eni);
   const mac = before.plugged?.mac;
   switch (change.op) {
@@ -90,15 +85,18 @@ function planChange(
       if (before.plugged !== undefined)
         throw new Error(`${change.eni} is plugged into ${before.plugged.instance}`);
       plug(lines, change.eni, change.mac, namespaceOf(shape, instance));
+      if (shape.vSwitches6.length > 0) plug6(shape, lines, device, change.mac);
       for (const address of before.addresses) allow(lines, device, change.mac, address);
-      if (!before.checkSource) lines.nft.push(...unchecked("add", device, change.mac));
+      if (!before.checkSource) lines.nft.push(...unchecked(shape, "add", device, change.mac));
       return { ...before, plugged: { instance, mac: change.mac } };
     }
     case "unplug":
       if (mac !== undefined) {
         lines.ip.push({ text: `link del ${device}`, tolerates: [NO_DEVICE] });
-        for (const address of before.addresses) lines.nft.push(...forget(allowed, device, mac, address));
-        if (!before.checkSource) lines.nft.push(...forget(unchecked, device, mac));
+        for (const address of before.addresses)
+          lines.nft.push(...forget((verb) => allowed(verb, device, mac, address)));
+        if (!before.checkSource) lines.nft.push(...forget((verb) => unchecked(shape, verb, device, mac)));
+        if (shape.vSwitches6.length > 0) lines.nft.push(...forget((verb) => [port(verb, device, mac)]));
       }
       return UNWIRED;
     case "allow":
@@ -112,7 +110,11 @@ function planChange(
     case "check-source":
       if (before.checkSource === change.on) return before;
       if (mac !== undefined)
-        lines.nft.push(...(change.on ? forget(unchecked, device, mac) : unchecked("add", device, mac)));
+        lines.nft.push(
+          ...(change.on
+            ? forget((verb) => unchecked(shape, verb, device, mac))
+            : unchecked(shape, "add", device, mac)),
+        );
       return { ...before, checkSource: change.on };
     default:
       return change satisfies never;
@@ -135,47 +137,63 @@ function plug(lines: Lines, eni: EniId, mac: Mac, namespace: string): void {
   );
 }
 
-/** `replace`: an address that moves between ENIs may be allowed on the new one before it is revoked on the old one. */
-function allow(lines: Lines, device: string, mac: Mac, address: Ipv4): void {
+/** The port answers neighbour solicitations for the gateways; there is no proxy for the other addresses of a vSwitch. */
+function plug6(shape: Shape, lines: Lines, device: string, mac: Mac): void {
   lines.ip.push(
-    { text: `route replace ${address}/32 dev ${device}`, tolerates: [NO_DEVICE] },
+    ...shape.vSwitches6.map((cidr) => ({
+      text: `addr replace ${vSwitchGateway6(cidr)}/128 dev ${device} nodad`,
+      tolerates: [NO_DEVICE],
+    })),
+  );
+  lines.nft.push(port("add", device, mac));
+}
+
+/** `replace`: an address that moves between ENIs may be allowed on the new one before it is revoked on the old one. */
+function allow(lines: Lines, device: string, mac: Mac, address: IpAddress): void {
+  lines.ip.push(
+    { text: `route replace ${hostRoute(address)} dev ${device}`, tolerates: [NO_DEVICE] },
     { text: neighbour(device, mac, address), tolerates: [NO_DEVICE] },
   );
   lines.nft.push(...allowed("add", device, mac, address));
 }
 
 /** `ip neigh del` of a missing entry ends the whole batch, hence the `replace` before it. */
-function revoke(lines: Lines, device: string, mac: Mac, address: Ipv4): void {
+function revoke(lines: Lines, device: string, mac: Mac, address: IpAddress): void {
   lines.ip.push(
-    { text: `route del ${address}/32 dev ${device}`, tolerates: [NO_DEVICE, NO_ROUTE] },
+    { text: `route del ${hostRoute(address)} dev ${device}`, tolerates: [NO_DEVICE, NO_ROUTE] },
     { text: neighbour(device, mac, address), tolerates: [NO_DEVICE] },
     { text: `neigh del ${address} dev ${device}`, tolerates: [NO_DEVICE] },
   );
-  lines.nft.push(...forget(allowed, device, mac, address));
+  lines.nft.push(...forget((verb) => allowed(verb, device, mac, address)));
 }
 
-function neighbour(device: string, mac: Mac, address: Ipv4): string {
+function hostRoute(address: IpAddress): string {
+  return `${address}/${isIpv6(address) ? 128 : 32}`;
+}
+
+function neighbour(device: string, mac: Mac, address: IpAddress): string {
   return `neigh replace ${address} lladdr ${mac} dev ${device} nud permanent`;
 }
 
-function allowed(verb: "add" | "delete", device: string, mac: Mac, address: Ipv4): readonly string[] {
-  return ["ip", "arp"].map(
+function allowed(verb: Verb, device: string, mac: Mac, address: IpAddress): readonly string[] {
+  return (isIpv6(address) ? ["ip6"] : ["ip", "arp"]).map(
     (family) => `${verb} element ${family} ${NFT_TABLE} allowed { "${device}" . ${mac} . ${address} }`,
   );
 }
 
-function unchecked(verb: "add" | "delete", device: string, mac: Mac): readonly string[] {
-  return ["ip", "arp"].map(
+function unchecked(shape: Shape, verb: Verb, device: string, mac: Mac): readonly string[] {
+  return ["ip", "arp", ...(shape.vSwitches6.length > 0 ? ["ip6"] : [])].map(
     (family) => `${verb} element ${family} ${NFT_TABLE} unchecked { "${device}" . ${mac} }`,
   );
 }
 
 /** Deleting a missing element fails and takes its transaction along; adding one that is there does not. */
-function forget<Key extends readonly unknown[]>(
-  element: (verb: "add" | "delete", ...key: Key) => readonly string[],
-  ...key: Key
-): readonly string[] {
-  return [...element("add", ...key), ...element("delete", ...key)];
+function forget(elements: (verb: Verb) => readonly string[]): readonly string[] {
+  return [...elements("add"), ...elements("delete")];
+}
+
+function port(verb: Verb, device: string, mac: Mac): string {
+  return `${verb} element ip6 ${NFT_TABLE} ports { "${device}" . ${mac} }`;
 }
 
 function namespaceOf(shape: Pick<FabricShape, "name" | "nodes">, instance: InstanceId): string {

@@ -12,6 +12,7 @@ if (cidr === undefined || api === undefined || address === undefined) throw new 
 const shape = {
   name: "sim",
   vSwitches: [cidr],
+  vSwitches6: [],
   services: [api],
   nodes: [{ instance: instanceId("i-a"), node: "node-a" }],
 };
@@ -44,7 +45,9 @@ describe("planPrimary()", () => {
   });
 
   it("refuses an address of no vSwitch", () => {
-    expect(() => planPrimary({ vSwitches: [] }, address)).toThrow("10.0.0.7 is in no vSwitch");
+    expect(() => planPrimary({ vSwitches: [], vSwitches6: [] }, address)).toThrow(
+      "10.0.0.7 is in no vSwitch",
+    );
   });
 });
 
@@ -81,12 +84,18 @@ function counter(family: string, name: string, packets: number): object {
 }
 
 describe("countersFrom()", () => {
-  it("reads the three counters of the router", () => {
+  it("reads the counters of the router", () => {
     const nftables = [{ metainfo: {} }, counter("ip", "spoofed", 1), counter("arp", "spoofed", 2)];
-    const json = JSON.stringify({ nftables: [...nftables, counter("ip6", "noise", 3)] });
-    expect(countersFrom(json)).toEqual({ spoofedPackets: 1, spoofedArp: 2, ipv6Packets: 3 });
+    const ipv6 = [counter("ip6", "noise", 3), counter("ip6", "spoofed", 4)];
+    const json = JSON.stringify({ nftables: [...nftables, ...ipv6] });
+    expect(countersFrom(json)).toEqual({
+      spoofedPackets: 1,
+      spoofedArp: 2,
+      spoofedIpv6: 4,
+      ipv6Packets: 3,
+    });
     expect(() => countersFrom(JSON.stringify({ nftables }))).toThrow(
-      "counter noise of family ip6 is missing",
+      "counter spoofed of family ip6 is missing",
     );
   });
 });

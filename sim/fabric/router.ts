@@ -6,6 +6,8 @@
  */
 import { type Ipv4 } from "../../proto/addr.ts";
 import { cidrContains, prefixLength, vSwitchGateway } from "../../proto/cidr.ts";
+import { type Ipv6 } from "../../proto/addr6.ts";
+import { contains, vSwitchGateway6 } from "../../proto/cidr6.ts";
 import { type FabricShape, namespacesOf, NFT_TABLE } from "./shape.ts";
 
 /** Lines for `ip -batch`: the namespaces appear. */
@@ -25,12 +27,13 @@ export function planRouter(shape: FabricShape): readonly string[] {
       `addr add ${vSwitchGateway(cidr)}/32 dev lo`,
       `route add blackhole ${cidr}`,
     ]),
+    ...shape.vSwitches6.map((cidr) => `route add blackhole ${cidr}`),
   ];
 }
 
 /**
  * Settings of the router, below /proc/sys/net. A new namespace takes some of them from the machine's own, hence the
- * ones that look like defaults. Later devices copy `default`. IPv6 is not routed: no address, so no noise of its own.
+ * ones that look like defaults. Later devices copy `default`. No link-local addresses, so no noise of its own.
  */
 export const ROUTER_SYSCTLS: Readonly<Record<string, number>> = {
   "ipv4/ip_forward": 1,
@@ -45,6 +48,7 @@ export const ROUTER_SYSCTLS: Readonly<Record<string, number>> = {
   "ipv4/conf/all/arp_filter": 0,
   "ipv4/conf/default/arp_filter": 0,
   "ipv6/conf/default/addr_gen_mode": 1,
+  "ipv6/conf/all/forwarding": 1,
 };
 
 /** A script for `sh` in the router's namespace. A kernel without IPv6 has no such files. */
@@ -61,9 +65,13 @@ export function sysctlScript(settings: Readonly<Record<string, number>>): string
 /**
  * The anti-spoofing of the VPC. A packet or ARP message enters only from the port, with the MAC and with an address of
  * one ENI; or from an ENI whose SourceDestCheck is off. ARP probes (RFC 5227, section 1.1: sender 0.0.0.0) claim no
- * address. IPv6 is dropped and counted apart: every interface that comes up sends some.
+ * address. What else IPv6 sends by itself, as every interface that comes up does, is dropped and counted apart.
  */
-export const ROUTER_NFT = `
+export function routerNft(shape: Pick<FabricShape, "vSwitches6">): string {
+  return `${NFT_IPV4}${shape.vSwitches6.length === 0 ? NFT_NO_IPV6 : NFT_IPV6}`;
+}
+
+const NFT_IPV4 = `
 table ip ${NFT_TABLE} {
   counter spoofed { }
   set allowed { type ifname . ether_addr . ipv4_addr; }
@@ -88,8 +96,12 @@ table arp ${NFT_TABLE} {
     counter name "spoofed"
   }
 }
+`;
+
+const NFT_NO_IPV6 = `
 table ip6 ${NFT_TABLE} {
   counter noise { }
+  counter spoofed { }
   chain prerouting {
     type filter hook prerouting priority raw; policy drop;
     counter name "noise"
@@ -101,11 +113,47 @@ table ip6 ${NFT_TABLE} {
 `;
 
 /**
+ * Neighbour discovery comes from link-local addresses, and from none while an address is being tested (RFC 4862,
+ * section 5.4.2): with the MAC of the ENI it may enter. What it claims has no effect, because the router has a permanent
+ * neighbour for each address of an ENI. Everything else of link-local scope stays on its link.
+ */
+const NFT_IPV6 = `
+table ip6 ${NFT_TABLE} {
+  counter noise { }
+  counter spoofed { }
+  set allowed { type ifname . ether_addr . ipv6_addr; }
+  set unchecked { type ifname . ether_addr; }
+  set ports { type ifname . ether_addr; }
+  chain prerouting {
+    type filter hook prerouting priority raw; policy drop;
+    iifname "lo" accept
+    ip6 saddr { ::, fe80::/10 } goto local
+    iifname . ether saddr . ip6 saddr @allowed accept
+    iifname . ether saddr @unchecked accept
+    counter name "spoofed"
+  }
+  chain local {
+    icmpv6 type != { nd-neighbor-solicit, nd-neighbor-advert } counter name "noise" drop
+    iifname . ether saddr @ports accept
+    counter name "spoofed"
+  }
+  chain output {
+    type filter hook output priority filter; policy accept;
+    ip6 saddr { ::, fe80::/10 } drop
+  }
+}
+`;
+
+/**
  * Lines for `ip -n NODE -batch -`: what the DHCP client of a cloud image does with the primary ENI, `eth0`.
  *
  * @throws Error where `address` is in no vSwitch of `shape`: a bug of the model.
  */
-export function planPrimary(shape: Pick<FabricShape, "vSwitches">, address: Ipv4): readonly string[] {
+export function planPrimary(
+  shape: Pick<FabricShape, "vSwitches" | "vSwitches6">,
+  address: Ipv4,
+  ipv6?: Ipv6,
+): readonly string[] {
   const vSwitch = shape.vSwitches.find((cidr) => cidrContains(cidr, address));
   if (vSwitch === undefined) throw new Error(`${address} is in no vSwitch`);
   return [
@@ -113,5 +161,18 @@ export function planPrimary(shape: Pick<FabricShape, "vSwitches">, address: Ipv4
     "link set eth0 up",
     `addr replace ${address}/${prefixLength(vSwitch)} dev eth0`,
     `route replace default via ${vSwitchGateway(vSwitch)} dev eth0`,
+    ...(ipv6 === undefined ? [] : planPrimary6(shape, ipv6)),
+  ];
+}
+
+/** As with DHCPv6: an address without a network, so that everything goes by the gateway. */
+function planPrimary6(shape: Pick<FabricShape, "vSwitches6">, address: Ipv6): readonly string[] {
+  const vSwitch = shape.vSwitches6.find((cidr) => contains(cidr, address));
+  if (vSwitch === undefined) throw new Error(`${address} is in no vSwitch`);
+  const gateway = vSwitchGateway6(vSwitch);
+  return [
+    `addr replace ${address}/128 dev eth0 nodad`,
+    `route replace ${gateway}/128 dev eth0`,
+    `route replace default via ${gateway} dev eth0`,
   ];
 }

@@ -5,6 +5,7 @@
  */
 import { type Ipv4 } from "../../proto/addr.ts";
 import { type Cidr } from "../../proto/cidr.ts";
+import { type Cidr6 } from "../../proto/cidr6.ts";
 import { type EniId, type InstanceId } from "../../proto/ids.ts";
 
 /** A node: an instance of the cloud, standing in a network namespace. */
@@ -20,6 +21,8 @@ export type FabricShape = {
   readonly name: string;
   /** One router for all; they do not overlap. */
   readonly vSwitches: readonly Cidr[];
+  /** The IPv6 networks of those that have one. Empty: IPv6 is dropped, and counted as noise. */
+  readonly vSwitches6: readonly Cidr6[];
   readonly nodes: readonly FabricNode[];
   /** Addresses of the router itself that every node reaches: the API and the metadata service. */
   readonly services: readonly Ipv4[];
@@ -28,7 +31,7 @@ export type FabricShape = {
 /** Where `ip netns` keeps namespaces. */
 export const NETNS_DIRECTORY = "/var/run/netns";
 
-/** The nftables table of the router, in the families ip, arp and ip6. */
+/** The nftables table of the router, in the families ip, ip6 and arp. */
 export const NFT_TABLE = "fabric";
 
 /** What real VPCs answer to every ARP request, and so the MAC of each router port. */

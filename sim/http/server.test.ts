@@ -101,7 +101,8 @@ describe("openSimulator()", () => {
         busy = false;
         if (changes.some((change) => change.op === "unplug")) throw new Error("no such device");
       },
-      fabricCounters: () => Promise.resolve({ spoofedPackets: 1, spoofedArp: 2, ipv6Packets: 3 }),
+      fabricCounters: () =>
+        Promise.resolve({ spoofedPackets: 1, spoofedArp: 2, spoofedIpv6: 4, ipv6Packets: 3 }),
     });
     expect(told.map((change) => change.op)).toEqual([
       "plug",
@@ -119,7 +120,7 @@ describe("openSimulator()", () => {
     simulator.mustOrder({ kind: "deleteEni", eni });
     const state = await simulator.state();
     expect(told.slice(6).map((change) => change.op)).toEqual(["plug", "check-source", "allow", "unplug"]);
-    expect(state.fabric).toEqual({ spoofedPackets: 1, spoofedArp: 2, ipv6Packets: 3 });
+    expect(state.fabric).toEqual({ spoofedPackets: 1, spoofedArp: 2, spoofedIpv6: 4, ipv6Packets: 3 });
     expect(state.broken).toEqual([
       { invariant: "data-plane", detail: expect.stringContaining("no such device") },
     ]);

@@ -11,6 +11,8 @@ const PRODUCT = {
   DescribeNetworkInterfaces: "ecs",
   AssignPrivateIpAddresses: "ecs",
   UnassignPrivateIpAddresses: "ecs",
+  AssignIpv6Addresses: "ecs",
+  UnassignIpv6Addresses: "ecs",
   DetachNetworkInterface: "ecs",
   DeleteNetworkInterface: "ecs",
   ModifyNetworkInterfaceAttribute: "ecs",

@@ -5,13 +5,14 @@
  * @module
  */
 import { type Ipv4, type Mac } from "../../proto/addr.ts";
-import { eniId, type EniId, type InstanceId } from "../../proto/ids.ts";
+import { type IpAddress, type Ipv6, isIpv6 } from "../../proto/addr6.ts";
+import { eniId, type EniId, type InstanceId, type VSwitchId } from "../../proto/ids.ts";
 import { isMetadataStale, metadataLagMs } from "./faults.ts";
 import { type LatencyName } from "./latencies.ts";
 import { giveBack, rested, take, takeExactly } from "./pool.ts";
 import { LOWER_ALNUM } from "./random.ts";
 import { type InstanceSpec, type VSwitchSpec } from "./topology.ts";
-import { after, drawDelay, type Eni, poolOf, type World } from "./world.ts";
+import { after, drawDelay, type Eni, pool6Of, poolOf, type World } from "./world.ts";
 
 /** What a new ENI is made of. */
 export type NewEni = Pick<
@@ -31,6 +32,8 @@ export type NewEni = Pick<
   readonly primary: Ipv4 | undefined;
   /** So many more addresses. */
   readonly secondaryCount: number;
+  /** These IPv6 addresses, or so many. */
+  readonly ipv6: { readonly count: number; readonly named: readonly Ipv6[] };
 };
 
 /** Makes an ENI that is Available. The caller has checked that the addresses can be had. */
@@ -56,6 +59,10 @@ export function createPrimaryEni(world: World, instance: InstanceSpec, vSwitch: 
     resourceGroupId: "",
     primary: instance.address,
     secondaryCount: 0,
+    ipv6:
+      instance.ipv6Address === undefined
+        ? { count: 0, named: [] }
+        : { count: 1, named: [instance.ipv6Address] },
   });
   const eni: Eni = {
     ...record,
@@ -76,7 +83,7 @@ function newRecord(world: World, wanted: NewEni): Eni {
   if (wanted.primary !== undefined) takeExactly(pool, wanted.primary, id);
   const [primary = wanted.primary] = wanted.primary === undefined ? take(pool, 1, id) : [];
   if (primary === undefined) throw new Error("an ENI without primary address");
-  const { vSwitch, primary: _, secondaryCount, ...facts } = wanted;
+  const { vSwitch, primary: _, secondaryCount, ipv6, ...facts } = wanted;
   return {
     ...facts,
     id,
@@ -89,9 +96,24 @@ function newRecord(world: World, wanted: NewEni): Eni {
     instance: undefined,
     link: false,
     addresses: [primary, ...take(pool, secondaryCount, id)],
+    ipv6Addresses: takeIpv6(world, vSwitch.id, ipv6, id),
     transition: 0,
     ownerlessSinceMs: world.nowMs,
   };
+}
+
+/** Gives out the IPv6 addresses that are named, or so many. The caller has checked that they can be had. */
+export function takeIpv6(
+  world: World,
+  vSwitch: VSwitchId,
+  { count, named }: NewEni["ipv6"],
+  eni: EniId,
+): readonly Ipv6[] {
+  if (count === 0) return [];
+  const pool = pool6Of(world, vSwitch);
+  if (named.length === 0) return take(pool, count, eni);
+  for (const address of named) takeExactly(pool, address, eni);
+  return named;
 }
 
 /** Changes an ENI that exists, and lets the change be seen after the usual lags. */
@@ -136,14 +158,19 @@ export function setLink(world: World, id: EniId, link: boolean): void {
 }
 
 /** Takes addresses off an ENI; they rest before anybody gets them. */
-export function releaseAddresses(world: World, eni: Eni, addresses: readonly Ipv4[]): void {
-  const pool = poolOf(world, eni.vSwitch);
+export function releaseAddresses(world: World, eni: Eni, addresses: readonly IpAddress[]): void {
   const holdOffMs = drawDelay(world, "addressHoldOff");
-  for (const address of addresses) giveBack(pool, address);
+  for (const address of addresses) {
+    if (isIpv6(address)) giveBack(pool6Of(world, eni.vSwitch), address);
+    else giveBack(poolOf(world, eni.vSwitch), address);
+  }
   after(world, holdOffMs, () => {
     // The data plane must have let go of an address before somebody else can get it.
     showFabric(world, eni.id);
-    for (const address of addresses) rested(pool, address);
+    for (const address of addresses) {
+      if (isIpv6(address)) rested(pool6Of(world, eni.vSwitch), address);
+      else rested(poolOf(world, eni.vSwitch), address);
+    }
   });
 }
 
@@ -154,7 +181,7 @@ export function removeEni(world: World, id: EniId): void {
   world.enis.delete(id);
   world.locks.delete(id);
   showFabric(world, id);
-  releaseAddresses(world, eni, eni.addresses);
+  releaseAddresses(world, eni, [...eni.addresses, ...eni.ipv6Addresses]);
   publish(world, id);
 }
 
@@ -227,7 +254,7 @@ function showFabric(world: World, id: EniId): void {
     world.fabric.delete(id);
     return;
   }
-  const copy = known ?? { allowed: new Set<Ipv4>(), checkSource: eni.sourceDestCheck };
+  const copy = known ?? { allowed: new Set<IpAddress>(), checkSource: eni.sourceDestCheck };
   if (known === undefined) {
     world.fabric.set(id, copy);
     changes.push({ op: "plug", eni: id, instance: eni.instance, mac: eni.mac });
@@ -236,12 +263,13 @@ function showFabric(world: World, id: EniId): void {
     copy.checkSource = eni.sourceDestCheck;
     changes.push({ op: "check-source", eni: id, on: eni.sourceDestCheck });
   }
+  const wanted: readonly IpAddress[] = [...eni.addresses, ...eni.ipv6Addresses];
   for (const address of copy.allowed) {
-    if (eni.addresses.includes(address)) continue;
+    if (wanted.includes(address)) continue;
     copy.allowed.delete(address);
     changes.push({ op: "revoke", eni: id, address });
   }
-  for (const address of eni.addresses) {
+  for (const address of wanted) {
     if (copy.allowed.has(address)) continue;
     copy.allowed.add(address);
     changes.push({ op: "allow", eni: id, address });

@@ -87,6 +87,7 @@ function addForeignEni(
     resourceGroupId: "",
     primary: undefined,
     secondaryCount: 0,
+    ipv6: { count: 0, named: [] },
   });
   if (instance !== undefined) {
     changeEni(world, id, { status: "InUse", instance: instance.id });

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type Ipv4, type Mac } from "../../proto/addr.ts";
+import { type Mac } from "../../proto/addr.ts";
+import { type IpAddress } from "../../proto/addr6.ts";
 import { type EniId, type InstanceId } from "../../proto/ids.ts";
 
 /** One change of the data plane. */
@@ -14,8 +15,8 @@ export type FabricChange =
   /** The device disappears from the instance, with all that hangs on it. */
   | { readonly op: "unplug"; readonly eni: EniId }
   /** The VPC delivers packets for `address` to the ENI and accepts it as a source from there. */
-  | { readonly op: "allow"; readonly eni: EniId; readonly address: Ipv4 }
-  | { readonly op: "revoke"; readonly eni: EniId; readonly address: Ipv4 }
+  | { readonly op: "allow"; readonly eni: EniId; readonly address: IpAddress }
+  | { readonly op: "revoke"; readonly eni: EniId; readonly address: IpAddress }
   /** SourceDestCheck of the ENI: where it is off, any source is accepted. */
   | { readonly op: "check-source"; readonly eni: EniId; readonly on: boolean };
 
@@ -25,6 +26,8 @@ export type FabricCounters = {
   readonly spoofedPackets: number;
   /** ARP messages with a sender that is not the ENI's. */
   readonly spoofedArp: number;
-  /** IPv6 noise (router solicitations, MLD), dropped and counted apart. */
+  /** IPv6 packets with a source that is not the ENI's. */
+  readonly spoofedIpv6: number;
+  /** IPv6 noise (router solicitations, MLD), dropped and counted apart; all of IPv6 in a VPC without it. */
   readonly ipv6Packets: number;
 };

@@ -10,7 +10,14 @@ export type InstanceTypeLimits = {
   readonly eniQuantity: number;
   /** Private IPv4 addresses per ENI, its primary one included. API: `EniPrivateIpAddressQuantity`. */
   readonly eniPrivateIpAddressQuantity: number;
+  /** IPv6 addresses per ENI; 0: the type has no IPv6; absent: as many as of IPv4. API: `EniIpv6AddressQuantity`. */
+  readonly eniIpv6AddressQuantity?: number | undefined;
 };
+
+/** IPv6 addresses that an ENI of such an instance may have. */
+export function ipv6Quantity(limits: InstanceTypeLimits): number {
+  return limits.eniIpv6AddressQuantity ?? limits.eniPrivateIpAddressQuantity;
+}
 
 /** Family g7, from the public table of instance families. */
 const G7: Readonly<Record<string, readonly [enis: number, addresses: number]>> = {

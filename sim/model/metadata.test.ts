@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { START_MS, cloudOf, order, attached, metadata, macOf } from "./test-cloud.ts";
+import { DUAL_STACK_TOPOLOGY_FILE } from "./topology-default.ts";
 
 describe("metadata()", () => {
   it("has the items of the instance and of its ENIs", () => {
@@ -44,10 +45,31 @@ describe("metadata()", () => {
       "nothing",
       "network/interfaces/macs/00:16:3e:00:00:00/gateway",
       `network/interfaces/macs/${mac}/ipv6s`,
+      `network/interfaces/macs/${mac}/ipv6-gateway`,
+      `network/interfaces/macs/${mac}/vswitch-ipv6-cidr-block`,
     ]) {
       expect(metadata(cloud, absent).status, absent).toBe(404);
     }
     expect(metadata(cloud, "network/").body).toBe("interfaces/");
+  });
+
+  it("has the items of IPv6 where the vSwitch has it, and addresses where the ENI has some", () => {
+    const cloud = cloudOf(DUAL_STACK_TOPOLOGY_FILE);
+    const eni = attached(cloud);
+    const macs = [metadata(cloud, "mac").body, macOf(cloud, eni)];
+    const read = (item: string): unknown =>
+      macs.map((mac) => metadata(cloud, `network/interfaces/macs/${mac}/${item}`)).map(({ body }) => body);
+    expect(read("ipv6-gateway")).toEqual([
+      "fd00:10:0:4:ffff:ffff:ffff:fff7",
+      "fd00:10:0:2:ffff:ffff:ffff:fff7",
+    ]);
+    expect(read("vswitch-ipv6-cidr-block")).toEqual(["fd00:10:0:4::/64", "fd00:10:0:2::/64"]);
+    expect(read("ipv6s")).toEqual(["[fd00:10:0:4::11]", "no such item"]);
+    for (const address of ["fd00:10:0:2::5", "fd00:10:0:2::6"]) {
+      cloud.call("AssignIpv6Addresses", { NetworkInterfaceId: eni, "Ipv6Address.1": address });
+    }
+    cloud.pass(1500);
+    expect(read("ipv6s")).toEqual(["[fd00:10:0:4::11]", "[fd00:10:0:2::5, fd00:10:0:2::6]"]);
   });
 
   it("gives credentials of the role that sign calls, and new ones when they expire", () => {

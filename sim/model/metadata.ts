@@ -5,6 +5,7 @@
  */
 import { intToIpv4, type Ipv4 } from "../../proto/addr.ts";
 import { prefixLength, vSwitchGateway } from "../../proto/cidr.ts";
+import { vSwitchGateway6 } from "../../proto/cidr6.ts";
 import { type InstanceId } from "../../proto/ids.ts";
 import { noteCall } from "./calls.ts";
 import { takeMetadataError } from "./faults.ts";
@@ -134,7 +135,7 @@ function interfaceItem(world: World, instance: InstanceSpec, rest: string): stri
   const [mac = "", ...more] = rest.split("/");
   const eni = enis.find((candidate) => candidate.mac === mac.toLowerCase());
   if (eni === undefined) return undefined;
-  const { cidr } = poolOf(world, eni.vSwitch).spec;
+  const { cidr, ipv6Cidr } = poolOf(world, eni.vSwitch).spec;
   const items: Readonly<Record<string, string>> = {
     "network-interface-id": eni.id,
     "primary-ip-address": eni.addresses[0],
@@ -145,6 +146,11 @@ function interfaceItem(world: World, instance: InstanceSpec, rest: string): stri
     "vswitch-cidr-block": cidr,
     "vpc-id": world.topology.vpc.id,
     "vpc-cidr-block": world.topology.vpc.cidr,
+    ...(ipv6Cidr === undefined
+      ? {}
+      : { "ipv6-gateway": vSwitchGateway6(ipv6Cidr), "vswitch-ipv6-cidr-block": ipv6Cidr }),
+    // A list, but not JSON: no quotes.
+    ...(eni.ipv6Addresses.length === 0 ? {} : { ipv6s: `[${eni.ipv6Addresses.join(", ")}]` }),
   };
   const name = more.join("/");
   return name === "" ? Object.keys(items).toSorted().join("\n") : items[name];

@@ -10,6 +10,7 @@ import { type Action } from "./action-names.ts";
 import { type FabricChange } from "./fabric.ts";
 import { type OrderInput } from "./orders.ts";
 import { type CloudState } from "./state.ts";
+import { DUAL_STACK_TOPOLOGY_FILE } from "./topology-default.ts";
 import { cloudOf, metadata, order } from "./test-cloud.ts";
 import { type VirtualAnswer, type VirtualCloud } from "./virtual-cloud.ts";
 
@@ -43,6 +44,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         "AssignPrivateIpAddresses",
         "AssignPrivateIpAddresses",
         "UnassignPrivateIpAddresses",
+        "AssignIpv6Addresses",
+        "AssignIpv6Addresses",
+        "UnassignIpv6Addresses",
         "DetachNetworkInterface",
         "DeleteNetworkInterface",
         "ModifyNetworkInterfaceAttribute",
@@ -86,6 +90,7 @@ function take(cloud: VirtualCloud, done: Step): (() => VirtualAnswer | undefined
       const enis = cloud.model.state(cloud.nowMs()).enis.filter((eni) => eni.type === "Secondary");
       const eni = enis[done.eni % Math.max(1, enis.length)];
       const listed = (eni?.addresses ?? []).slice(1, 1 + done.count);
+      const listed6 = (eni?.ipv6Addresses ?? []).slice(0, done.count);
       return cloud.begin(done.action, {
         NetworkInterfaceId: eni?.id ?? "eni-none",
         InstanceId: "i-node-1",
@@ -93,9 +98,13 @@ function take(cloud: VirtualCloud, done: Step): (() => VirtualAnswer | undefined
         SecurityGroupId: "sg-pods",
         ClientToken: `${done.action}-${done.eni}-${cloud.nowMs()}`,
         SecondaryPrivateIpAddressCount: String(done.count),
+        ...(done.action !== "UnassignIpv6Addresses" ? { Ipv6AddressCount: String(done.count) } : {}),
         SourceDestCheck: String(done.count % 2 === 0),
         ...(done.action === "UnassignPrivateIpAddresses"
           ? Object.fromEntries(listed.map((address, index) => [`PrivateIpAddress.${index + 1}`, address]))
+          : {}),
+        ...(done.action === "UnassignIpv6Addresses"
+          ? Object.fromEntries(listed6.map((address, index) => [`Ipv6Address.${index + 1}`, address]))
           : {}),
       });
     }
@@ -175,7 +184,7 @@ describe("a run of the model", () => {
   it("holds no address twice, keeps sums and steps, answers every call, and all views come to agree", () => {
     fc.assert(
       fc.property(fc.integer(), fc.array(step, { minLength: 10, maxLength: 60 }), (seed, steps) => {
-        const cloud = cloudOf({}, seed);
+        const cloud = cloudOf(DUAL_STACK_TOPOLOGY_FILE, seed);
         const answers = steps.map((done) => take(cloud, done)).filter((answered) => answered !== undefined);
         cloud.model.clearFaults();
         passWatched(cloud, 60_000);
@@ -183,7 +192,10 @@ describe("a run of the model", () => {
         const { enis } = cloud.model.state(cloud.nowMs());
         const linked = enis.filter(({ link }) => link);
         const fabric = replay(cloud.changes);
-        const wanted = linked.map((eni) => [eni.id, plainEni(eni.owner, eni.sourceDestCheck, eni.addresses)]);
+        const wanted = linked.map((eni) => [
+          eni.id,
+          plainEni(eni.owner, eni.sourceDestCheck, [...eni.addresses, ...eni.ipv6Addresses]),
+        ]);
         const found = [...fabric].map(([id, eni]) => [
           id,
           plainEni(eni.instance, eni.check, [...eni.allowed]),
@@ -197,6 +209,11 @@ describe("a run of the model", () => {
             metadata(cloud, `network/interfaces/macs/${eni.mac}/private-ipv4s`).body,
           );
           expect(shown).toEqual(eni.addresses);
+          const shown6 = metadata(cloud, `network/interfaces/macs/${eni.mac}/ipv6s`);
+          const none = eni.ipv6Addresses.length === 0;
+          expect(shown6.status === 404 ? "none" : shown6.body).toBe(
+            none ? "none" : `[${eni.ipv6Addresses.join(", ")}]`,
+          );
         }
         const described = cloud.call("DescribeNetworkInterfaces", { MaxResults: "500" });
         expect(

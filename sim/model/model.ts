@@ -17,7 +17,7 @@ import { type Fault, type StandingFault } from "./faults.ts";
 import { type Latencies, latenciesWith, type LatencyChanges } from "./latencies.ts";
 import { answerMetadata, instanceByAddress, type MetadataAnswer, type MetadataRequest } from "./metadata.ts";
 import { type Parameters } from "./parameters.ts";
-import { availableCount, createPool } from "./pool.ts";
+import { availableCount, createPool, createPool6 } from "./pool.ts";
 import { drawRequestId, seededRandom } from "./random.ts";
 import { findCredential, type KnownCredential } from "./role-credentials.ts";
 import { type CloudState, reportState } from "./state.ts";
@@ -149,9 +149,10 @@ function createWorld(options: {
   readonly startMs: number;
 }): World {
   const { topology, seed, startMs } = options;
+  const random = seededRandom(seed);
   const world: World = {
     topology,
-    random: seededRandom(seed),
+    random,
     agenda: createAgenda(),
     nowMs: startMs,
     startedMs: startMs,
@@ -161,6 +162,11 @@ function createWorld(options: {
       ...topology.securityGroups,
     ]),
     pools: new Map(topology.vSwitches.map((spec) => [spec.id, createPool(spec)])),
+    pools6: new Map(
+      topology.vSwitches.flatMap((spec) =>
+        spec.ipv6Cidr === undefined ? [] : [[spec.id, createPool6(spec, spec.ipv6Cidr, random)] as const],
+      ),
+    ),
     enis: new Map(),
     described: new Map(),
     metadata: new Map(),

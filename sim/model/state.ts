@@ -4,6 +4,8 @@
  * @module
  */
 import { type Ipv4, type Mac } from "../../proto/addr.ts";
+import { type IpAddress, type Ipv6 } from "../../proto/addr6.ts";
+import { type Cidr6 } from "../../proto/cidr6.ts";
 import { type EniId, type InstanceId, type SecurityGroupId, type VSwitchId } from "../../proto/ids.ts";
 import { type Tag } from "./parameters.ts";
 import { availableCount, type Pool } from "./pool.ts";
@@ -33,6 +35,8 @@ export type VSwitchState = {
   readonly held: number;
   readonly available: number;
   readonly drained: boolean;
+  /** Absent where the vSwitch has no IPv6. */
+  readonly ipv6?: { readonly cidr: Cidr6; readonly used: number; readonly held: number };
 };
 
 export type InstanceState = {
@@ -42,6 +46,7 @@ export type InstanceState = {
   readonly zone: string;
   readonly status: string;
   readonly primaryAddress: Ipv4 | undefined;
+  readonly primaryIpv6: Ipv6 | undefined;
   readonly primaryEni: EniId | undefined;
   readonly enis: readonly EniId[];
 };
@@ -61,6 +66,7 @@ export type EniState = {
   readonly link: boolean;
   /** The primary address first. */
   readonly addresses: readonly Ipv4[];
+  readonly ipv6Addresses: readonly Ipv6[];
   readonly securityGroups: readonly SecurityGroupId[];
   readonly tags: readonly Tag[];
   readonly sourceDestCheck: boolean;
@@ -88,7 +94,7 @@ export function reportState(world: World): CloudState {
     nowMs: world.nowMs,
     region: world.topology.region,
     vpc: world.topology.vpc,
-    vSwitches: [...world.pools.values()].map(vSwitchState),
+    vSwitches: [...world.pools.values()].map((pool) => vSwitchState(pool, world.pools6.get(pool.spec.id))),
     instances: world.topology.instances.map((instance) => {
       const own = enis.filter((eni) => eni.instance === instance.id);
       const primary = own.find((eni) => eni.type === "Primary");
@@ -101,6 +107,7 @@ export function reportState(world: World): CloudState {
         zone,
         status,
         primaryAddress,
+        primaryIpv6: primary?.ipv6Addresses[0],
         primaryEni: primary?.id,
         enis: own.map((eni) => eni.id),
       };
@@ -110,8 +117,8 @@ export function reportState(world: World): CloudState {
   };
 }
 
-function vSwitchState(pool: Pool): VSwitchState {
-  const { id, zone, cidr } = pool.spec;
+function vSwitchState(pool: Pool, pool6: Pool<Ipv6> | undefined): VSwitchState {
+  const { id, zone, cidr, ipv6Cidr } = pool.spec;
   return {
     id,
     zone,
@@ -121,11 +128,14 @@ function vSwitchState(pool: Pool): VSwitchState {
     held: pool.held.size,
     available: availableCount(pool),
     drained: pool.allowance !== undefined,
+    ...(ipv6Cidr === undefined || pool6 === undefined
+      ? {}
+      : { ipv6: { cidr: ipv6Cidr, used: pool6.used.size, held: pool6.held.size } }),
   };
 }
 
 function eniState(world: World, eni: Eni): EniState {
-  const { id, mac, type, status, zone, vSwitch, addresses, securityGroups, tags } = eni;
+  const { id, mac, type, status, zone, vSwitch, addresses, ipv6Addresses, securityGroups, tags } = eni;
   const { sourceDestCheck, serviceManaged, createdMs } = eni;
   return {
     id,
@@ -138,6 +148,7 @@ function eniState(world: World, eni: Eni): EniState {
     ownerlessMs: eni.ownerlessSinceMs === undefined ? undefined : world.nowMs - eni.ownerlessSinceMs,
     link: world.fabric.has(id),
     addresses,
+    ipv6Addresses,
     securityGroups,
     tags,
     sourceDestCheck,
@@ -151,21 +162,29 @@ function eniState(world: World, eni: Eni): EniState {
 function brokenInvariants(world: World): readonly BrokenInvariant[] {
   const enis = [...world.enis.values()];
   return [
-    ...twice(enis.flatMap((eni) => eni.addresses.map((address) => [address, eni.id] as const))).map(
-      (detail) => ({ invariant: "address-held-twice" as const, detail }),
+    ...twice(enis.flatMap((eni) => allOf(eni).map((address) => [address, eni.id] as const))).map(
+      (detail) => ({
+        invariant: "address-held-twice" as const,
+        detail,
+      }),
     ),
     ...twice(
       [...world.fabric].flatMap(([id, copy]) => [...copy.allowed].map((address) => [address, id] as const)),
     ).map((detail) => ({ invariant: "delivered-twice" as const, detail })),
-    ...[...world.pools.values()].flatMap((pool) => brokenSum(pool, enis)),
+    ...[...world.pools.values()].flatMap((pool) => brokenSum(pool, enis, (eni) => eni.addresses)),
+    ...[...world.pools6.values()].flatMap((pool) => brokenSum(pool, enis, (eni) => eni.ipv6Addresses)),
     ...enis.flatMap((eni) => ownerless(world, eni)),
     ...exceededRates(world),
   ];
 }
 
+function allOf(eni: Eni): readonly IpAddress[] {
+  return [...eni.addresses, ...eni.ipv6Addresses];
+}
+
 /** Each address that two ENIs have. */
-function twice(held: readonly (readonly [Ipv4, EniId])[]): readonly string[] {
-  const holders = new Map<Ipv4, EniId>();
+function twice(held: readonly (readonly [IpAddress, EniId])[]): readonly string[] {
+  const holders = new Map<IpAddress, EniId>();
   return held.flatMap(([address, eni]) => {
     const other = holders.get(address);
     holders.set(address, eni);
@@ -174,10 +193,14 @@ function twice(held: readonly (readonly [Ipv4, EniId])[]): readonly string[] {
 }
 
 /** The addresses of the ENIs in a vSwitch are exactly those that its pool has given out, and no more than there are. */
-function brokenSum(pool: Pool, enis: readonly Eni[]): readonly BrokenInvariant[] {
+function brokenSum<Address extends IpAddress>(
+  pool: Pool<Address>,
+  enis: readonly Eni[],
+  addressesOf: (eni: Eni) => readonly Address[],
+): readonly BrokenInvariant[] {
   const held = enis
     .filter((eni) => eni.vSwitch === pool.spec.id)
-    .flatMap((eni) => eni.addresses.map((address) => [address, eni.id] as const));
+    .flatMap((eni) => addressesOf(eni).map((address) => [address, eni.id] as const));
   const agrees =
     held.length === pool.used.size && held.every(([address, eni]) => pool.used.get(address) === eni);
   const resting = [...pool.held].filter((address) => pool.used.has(address));

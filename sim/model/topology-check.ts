@@ -5,9 +5,9 @@
  */
 import { ipv4ToInt } from "../../proto/addr.ts";
 import { cidrContains, cidrsOverlap, firstAddress, lastAddress, prefixLength } from "../../proto/cidr.ts";
+import { checkIpv6 } from "./topology-check-ipv6.ts";
+import { type Fault, repeated, unless } from "./topology-fault.ts";
 import { type Topology } from "./topology.ts";
-
-type Fault = { readonly path: readonly (string | number)[]; readonly message: string };
 
 /** Every broken rule, with the path of the value to change. */
 export function checkReferences(topology: Topology): readonly Fault[] {
@@ -16,6 +16,7 @@ export function checkReferences(topology: Topology): readonly Fault[] {
     ...checkVSwitches(topology),
     ...checkInstances(topology),
     ...checkCredentials(topology),
+    ...checkIpv6(topology),
   ];
 }
 
@@ -130,24 +131,6 @@ function isUsable(
   return value > ipv4ToInt(firstAddress(cidr)) && value <= ipv4ToInt(lastAddress(cidr)) - 3;
 }
 
-function unless(holds: boolean, path: Fault["path"], message: string): readonly Fault[] {
-  return holds ? [] : [{ path, message }];
-}
-
 function unknownName(kind: string, name: string, known: readonly string[]): string {
   return `there is no ${kind} ${JSON.stringify(name)}; there are: ${known.join(", ")}`;
-}
-
-/** A fault for each value that was there before; absent values never repeat. */
-function repeated(
-  values: readonly (string | undefined)[],
-  pathOf: (index: number) => Fault["path"],
-): readonly Fault[] {
-  return values.flatMap((value, index) =>
-    unless(
-      value === undefined || values.indexOf(value) === index,
-      pathOf(index),
-      `${value} is there already`,
-    ),
-  );
 }

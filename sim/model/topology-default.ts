@@ -30,6 +30,19 @@ export const DOCUMENTED_POLICY = {
   ],
 };
 
+/** What IPv6 needs beside: two actions that are not in the product's documentation. */
+export const IPV6_POLICY = {
+  Version: "1" as const,
+  Statement: [
+    ...DOCUMENTED_POLICY.Statement,
+    {
+      Action: ["ecs:AssignIpv6Addresses", "ecs:UnassignIpv6Addresses"],
+      Resource: ["*"],
+      Effect: "Allow" as const,
+    },
+  ],
+};
+
 /** The default topology as a file, so that it can be printed and edited. */
 export const DEFAULT_TOPOLOGY_FILE: TopologyFile = {
   region: "cn-hangzhou",
@@ -68,4 +81,21 @@ export const DEFAULT_TOPOLOGY_FILE: TopologyFile = {
     { accessKeyId: "LTAI5tSimulatedVpcKey", accessKeySecret: "simulated-vpc-secret", policy: "terway" },
   ],
   ramRole: { name: "terway-node", policy: "terway" },
+};
+
+/**
+ * The default topology with IPv6: a network for each vSwitch, an address for each node, and the two permissions more.
+ * The vSwitches share a /56, as in a VPC of the cloud.
+ */
+export const DUAL_STACK_TOPOLOGY_FILE: TopologyFile = {
+  ...DEFAULT_TOPOLOGY_FILE,
+  vSwitches: DEFAULT_TOPOLOGY_FILE.vSwitches.map((vSwitch, index) => ({
+    ...vSwitch,
+    ipv6Cidr: `fd00:10:0:${index + 1}::/64`,
+  })),
+  instances: DEFAULT_TOPOLOGY_FILE.instances.map((instance, index) => ({
+    ...instance,
+    ipv6Address: `fd00:10:0:${index + 4}::1${index + 1}`,
+  })),
+  policies: { terway: IPV6_POLICY },
 };

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { DEFAULT_TOPOLOGY_FILE } from "./topology-default.ts";
+import { DEFAULT_TOPOLOGY_FILE, DUAL_STACK_TOPOLOGY_FILE } from "./topology-default.ts";
 import { defaultTopology, formatProblem, parseTopology } from "./topology-file.ts";
 import { type TopologyFile } from "./topology.ts";
 
@@ -128,9 +128,61 @@ describe("parseTopology()", () => {
       '"policy": "none"',
       '103:17: credentials[0].policy: there is no policy "none"; there are: terway',
     ],
+    [
+      '"10.10.16.0/28"',
+      '"10.10.16.0/28", "ipv6Cidr": "fd00::1/64"',
+      '18:44: vSwitches[0].ipv6Cidr: "fd00::1/64" is not an IPv6 network in canonical form, such as "fd00::/64"',
+    ],
+    [
+      '"10.10.16.0/28"',
+      '"10.10.16.0/28", "ipv6Cidr": "10.0.0.0/24"',
+      '18:44: vSwitches[0].ipv6Cidr: "10.0.0.0/24" is not an IPv6 network in canonical form, such as "fd00:0:0:1::/64"',
+    ],
+    [
+      '"10.10.16.0/28"',
+      '"10.10.16.0/28", "ipv6Cidr": "fd00::/56"',
+      "18:44: vSwitches[0].ipv6Cidr: fd00::/56: the prefix of a vSwitch is /64",
+    ],
+    [
+      '"10.10.16.0/28"',
+      '"10.10.16.0/28", "ipv6Cidr": "fe80::/64"',
+      "18:44: vSwitches[0].ipv6Cidr: fe80::/64 is not inside 2000::/3 or fc00::/7",
+    ],
+    [
+      '"10.10.16.0/28"',
+      '"10.10.16.0/28", "availableIpv6Addresses": 1',
+      "18:58: vSwitches[0].availableIpv6Addresses: vsw-pods-h1 has no ipv6Cidr; add one, or remove this key",
+    ],
+    [
+      '"10.10.0.11"',
+      '"10.10.0.11", "ipv6Address": "fd00::1"',
+      "48:47: instances[0].ipv6Address: vsw-nodes-h has no ipv6Cidr; add one, or remove this key",
+    ],
     ['"region": "cn-hangzhou"', '"region": 7', "2:13: region: expected string, received number"],
   ])("refuses %s -> %s", (search, replacement, message) => {
     expect(problemsWith(search, replacement)).toContain(message);
+  });
+
+  it.each([
+    [
+      "fd00:10:0:2::/64",
+      "fd00:10:0:1::/64",
+      "vSwitches[1].ipv6Cidr: fd00:10:0:1::/64 overlaps with fd00:10:0:1::/64 of vsw-pods-h1; give them networks apart",
+    ],
+    [
+      "fd00:10:0:4::11",
+      "fd00:10:0:4:ffff:ffff:ffff:fff7",
+      "instances[0].ipv6Address: fd00:10:0:4:ffff:ffff:ffff:fff7 is not one of the usable addresses of fd00:10:0:4::/64 (the first and the last nine are the cloud's)",
+    ],
+    [
+      "fd00:10:0:4::11",
+      "fd00:10:0:4::1x",
+      'instances[0].ipv6Address: "fd00:10:0:4::1x" is not an IPv6 address',
+    ],
+  ])("refuses %s -> %s in a topology with IPv6", (search, replacement, message) => {
+    const text = JSON.stringify(DUAL_STACK_TOPOLOGY_FILE);
+    expect(text).toContain(search);
+    expect(problemsOf(text.replace(search, replacement))).toEqual([expect.stringContaining(message)]);
   });
 
   it("never throws", () => {

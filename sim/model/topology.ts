@@ -7,6 +7,8 @@
 import * as z from "zod";
 import { type Cidr, parseCidr } from "../../proto/cidr.ts";
 import { type Ipv4, parseIpv4 } from "../../proto/addr.ts";
+import { type Ipv6, parseIpv6 } from "../../proto/addr6.ts";
+import { type Cidr6, isCidr6, parseIpCidr } from "../../proto/cidr6.ts";
 import { instanceId, securityGroupId, vSwitchId } from "../../proto/ids.ts";
 import { ACTIONS, type Action } from "./action-names.ts";
 import { BUNDLED_INSTANCE_TYPES } from "./instance-types.ts";
@@ -24,6 +26,24 @@ const ipv4 = z.string().transform((text, context): Ipv4 => {
   const parsed = parseIpv4(text);
   if (parsed !== undefined) return parsed;
   context.addIssue(`${JSON.stringify(text)} is not an IPv4 address`);
+  return z.NEVER;
+});
+
+const cidr6 = z.string().transform((text, context): Cidr6 => {
+  const parsed = parseIpCidr(text);
+  if (parsed.ok && isCidr6(parsed.value)) return parsed.value;
+  const corrected =
+    !parsed.ok && parsed.fault.kind === "host-bits" ? parsed.fault.corrected : "fd00:0:0:1::/64";
+  context.addIssue(
+    `${JSON.stringify(text)} is not an IPv6 network in canonical form, such as ${JSON.stringify(corrected)}`,
+  );
+  return z.NEVER;
+});
+
+const ipv6 = z.string().transform((text, context): Ipv6 => {
+  const parsed = parseIpv6(text);
+  if (parsed !== undefined) return parsed;
+  context.addIssue(`${JSON.stringify(text)} is not an IPv6 address`);
   return z.NEVER;
 });
 
@@ -45,6 +65,10 @@ const vSwitch = z.strictObject({
   cidr,
   /** At most so many addresses can be used; absent: all that the CIDR has but the four that the cloud keeps. */
   availableAddresses: z.number().int().min(0).optional(),
+  /** A /64; absent: IPv6 is not enabled for the vSwitch. */
+  ipv6Cidr: cidr6.optional(),
+  /** At most so many IPv6 addresses can be used; absent: no bound that anybody would reach. */
+  availableIpv6Addresses: z.number().int().min(0).optional(),
 });
 
 const instance = z.strictObject({
@@ -57,6 +81,8 @@ const instance = z.strictObject({
   vSwitch: named("vsw").transform(vSwitchId),
   /** Address of the primary ENI; absent: the first free one. */
   address: ipv4.optional(),
+  /** IPv6 address of the primary ENI; absent: it has none. */
+  ipv6Address: ipv6.optional(),
   securityGroups: z.array(named("sg").transform(securityGroupId)).min(1),
   status: z.enum(["Running", "Stopped", "Starting", "Stopping"]).default("Running"),
   /** `required`: the metadata service refuses requests without a token. Absent: as `switches.metadataTokens`. */
@@ -103,6 +129,8 @@ const instanceTypes = z.record(
   z.strictObject({
     eniQuantity: z.number().int().min(1).max(64),
     eniPrivateIpAddressQuantity: z.number().int().min(1).max(64),
+    /** 0: the type has no IPv6. Absent: as many as of IPv4. */
+    eniIpv6AddressQuantity: z.number().int().min(0).max(64).optional(),
   }),
 );
 
@@ -113,6 +141,8 @@ const DEFAULT_QUOTAS: Readonly<Record<Action, number>> = {
   DescribeNetworkInterfaces: 800,
   AssignPrivateIpAddresses: 400,
   UnassignPrivateIpAddresses: 400,
+  AssignIpv6Addresses: 400,
+  UnassignIpv6Addresses: 400,
   DetachNetworkInterface: 400,
   DeleteNetworkInterface: 500,
   ModifyNetworkInterfaceAttribute: 500,

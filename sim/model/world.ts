@@ -6,6 +6,7 @@
  * @module
  */
 import { type Ipv4, type Mac } from "../../proto/addr.ts";
+import { type IpAddress, type Ipv6 } from "../../proto/addr6.ts";
 import { type EniId, type InstanceId, type SecurityGroupId, type VSwitchId } from "../../proto/ids.ts";
 import { type Agenda } from "./agenda.ts";
 import { type CallLog } from "./calls.ts";
@@ -41,6 +42,7 @@ export type Eni = {
   readonly link: boolean;
   /** The primary address first. */
   readonly addresses: readonly [Ipv4, ...Ipv4[]];
+  readonly ipv6Addresses: readonly Ipv6[];
   readonly name: string;
   readonly description: string;
   readonly securityGroups: readonly SecurityGroupId[];
@@ -55,7 +57,7 @@ export type Eni = {
 };
 
 /** What the data plane was told of an ENI that is plugged. */
-export type FabricCopy = { readonly allowed: Set<Ipv4>; checkSource: boolean };
+export type FabricCopy = { readonly allowed: Set<IpAddress>; checkSource: boolean };
 
 /** An answer that is to be sent. */
 export type Reply = {
@@ -92,6 +94,8 @@ export type World = {
   readonly instances: ReadonlyMap<InstanceId, InstanceSpec>;
   readonly securityGroups: ReadonlySet<SecurityGroupId>;
   readonly pools: ReadonlyMap<VSwitchId, Pool>;
+  /** Of the vSwitches that have IPv6. */
+  readonly pools6: ReadonlyMap<VSwitchId, Pool<Ipv6>>;
   /** The truth. An ENI that is gone is not in it. */
   readonly enis: Map<EniId, Eni>;
   /** What the Describe actions show. */
@@ -137,5 +141,12 @@ export function after(world: World, delayMs: number, act: () => void): void {
 export function poolOf(world: World, id: VSwitchId): Pool {
   const pool = world.pools.get(id);
   if (pool === undefined) throw new Error(`no pool for ${id}`);
+  return pool;
+}
+
+/** The IPv6 pool of a vSwitch where an ENI has or gets such an address: a missing one is a bug. */
+export function pool6Of(world: World, id: VSwitchId): Pool<Ipv6> {
+  const pool = world.pools6.get(id);
+  if (pool === undefined) throw new Error(`no IPv6 pool for ${id}`);
   return pool;
 }

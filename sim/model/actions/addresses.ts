@@ -115,7 +115,8 @@ function unassign(world: World, eni: Eni, gone: readonly Ipv4[]): JsonObject {
   return {};
 }
 
-function refuseState(eni: Eni): Outcome | undefined {
+/** Addresses change only while the ENI is Available or InUse, and not by us where a service owns it. */
+export function refuseState(eni: Eni): Outcome | undefined {
   if (eni.serviceManaged) return refuseWith("InvalidOperation.EniServiceManaged", eni.id);
   return eni.status === "Available" || eni.status === "InUse"
     ? undefined

@@ -11,6 +11,7 @@ import { type ParameterReader, readParameters } from "../parameters.ts";
 import { type InstanceSpec } from "../topology.ts";
 import { type JsonObject } from "../json-object.ts";
 import { drawDelay, type Eni, type World } from "../world.ts";
+import { refuseIpv6Count } from "./ipv6-wanted.ts";
 import { accept, eniNamed, type Handler, type Outcome, refuse, refuseWith } from "./outcome.ts";
 
 /** The device, the status InUse and the metadata come later, in any order; or the ENI is Available again. */
@@ -46,7 +47,7 @@ function refuseAttach(world: World, eni: Eni, instance: InstanceSpec): Outcome |
       `${instance.type}: ${limits.eniPrivateIpAddressQuantity}`,
     );
   }
-  return undefined;
+  return refuseIpv6Count(world, instance.id, eni.ipv6Addresses.length);
 }
 
 function attach(world: World, eni: Eni, instance: InstanceSpec): JsonObject {

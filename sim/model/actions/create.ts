@@ -18,6 +18,7 @@ import { availableCount, type Pool, whyNot } from "../pool.ts";
 import { type JsonObject } from "../json-object.ts";
 import { type World } from "../world.ts";
 import { eniFacts } from "./eni-document.ts";
+import { readIpv6, refuseIpv6 } from "./ipv6-wanted.ts";
 import { accept, type Handler, type Outcome, refuse, refuseWith } from "./outcome.ts";
 
 /** Most secondary addresses of an ENI that is not attached. */
@@ -35,7 +36,9 @@ export const createNetworkInterface: Handler = (world, parameters) => {
   const missing = wanted.securityGroups.find((group) => !world.securityGroups.has(group));
   if (missing !== undefined) return refuseWith("InvalidSecurityGroupId.NotFound", missing);
   if (world.enis.size >= world.topology.limits.enis) return refuseWith("MaxEniCountExceeded");
-  const refusal = refuseAddresses(world, pool, wanted.primary, 1 + wanted.secondaryCount);
+  const refusal =
+    refuseAddresses(world, pool, wanted.primary, 1 + wanted.secondaryCount) ??
+    refuseIpv6(world, { vSwitch: pool.spec.id, had: 0, instance: undefined }, wanted.ipv6);
   return refusal ?? accept(() => created(world, { ...wanted, vSwitch: pool.spec }));
 };
 
@@ -93,6 +96,7 @@ function readWanted(read: ParameterReader, parameters: Parameters): Omit<NewEni,
     serviceManaged: false,
     primary,
     secondaryCount: read.integer("SecondaryPrivateIpAddressCount", 1, MOST_SECONDARY) ?? 0,
+    ipv6: readIpv6(read, parameters),
     name: read.optional("NetworkInterfaceName") ?? "",
     description,
     securityGroups: (single === undefined ? groups : [single]).map(securityGroupId),

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parseIpv6 } from "../../../proto/addr6.ts";
 import { apiError } from "../api-error.ts";
 import {
   listParameter,
@@ -51,6 +52,7 @@ function readPage(read: ParameterReader, parameters: Parameters): Page {
 function matching(world: World, parameters: Parameters): readonly Eni[] {
   const ids = listParameter(parameters, "NetworkInterfaceId");
   const tags = tagParameters(parameters);
+  const ipv6 = listParameter(parameters, "Ipv6Address").map((text) => parseIpv6(text));
   const equals = (name: string, value: string | undefined): boolean =>
     (parameters[name] ?? "") === "" || parameters[name] === value;
   return [...world.described.values()]
@@ -63,6 +65,7 @@ function matching(world: World, parameters: Parameters): readonly Eni[] {
         equals("VSwitchId", eni.vSwitch) &&
         equals("VpcId", world.topology.vpc.id) &&
         equals("PrimaryIpAddress", eni.addresses[0]) &&
+        (ipv6.length === 0 || eni.ipv6Addresses.some((address) => ipv6.includes(address))) &&
         equals("NetworkInterfaceName", eni.name) &&
         equals("ServiceManaged", String(eni.serviceManaged)) &&
         equals(

@@ -4,12 +4,13 @@
  * @module
  */
 import { apiError } from "../api-error.ts";
+import { ipv6Quantity } from "../instance-types.ts";
 import { isoMinutes } from "../iso-time.ts";
 import { listParameter, readParameters } from "../parameters.ts";
 import { type InstanceSpec } from "../topology.ts";
 import { type JsonObject } from "../json-object.ts";
 import { type World } from "../world.ts";
-import { privateIpSets } from "./eni-document.ts";
+import { ipv6Sets, privateIpSets } from "./eni-document.ts";
 import { accept, type Handler, refuse, refuseWith } from "./outcome.ts";
 
 /** One instance. The only action that needs no RegionId. */
@@ -69,7 +70,7 @@ export const describeInstanceTypes: Handler = (world, parameters) => {
         EniQuantity: limits.eniQuantity,
         EniTotalQuantity: limits.eniQuantity,
         EniPrivateIpAddressQuantity: limits.eniPrivateIpAddressQuantity,
-        EniIpv6AddressQuantity: limits.eniPrivateIpAddressQuantity,
+        EniIpv6AddressQuantity: ipv6Quantity(limits),
         EniTrunkSupported: false,
         EriQuantity: 0,
         QueuePairNumber: 0,
@@ -129,7 +130,7 @@ function instanceDocument(world: World, instance: InstanceSpec): JsonObject {
         Type: eni.type,
         PrimaryIpAddress: eni.addresses[0],
         PrivateIpSets: privateIpSets(eni),
-        Ipv6Sets: { Ipv6Set: [] },
+        Ipv6Sets: ipv6Sets(eni),
         Ipv4PrefixSets: { Ipv4PrefixSet: [] },
         Ipv6PrefixSets: { Ipv6PrefixSet: [] },
       })),

@@ -21,7 +21,7 @@ export function eniFacts(world: World, eni: Eni): JsonObject {
     MacAddress: eni.mac,
     PrivateIpAddress: eni.addresses[0],
     PrivateIpSets: privateIpSets(eni),
-    Ipv6Sets: { Ipv6Set: [] },
+    Ipv6Sets: ipv6Sets(eni),
     Ipv4PrefixSets: { Ipv4PrefixSet: [] },
     Ipv6PrefixSets: { Ipv6PrefixSet: [] },
     SecurityGroupIds: { SecurityGroupId: eni.securityGroups },
@@ -57,4 +57,9 @@ export function privateIpSets(eni: Eni): JsonObject {
       PrivateDnsName: "",
     })),
   };
+}
+
+/** In the order in which they were assigned. */
+export function ipv6Sets(eni: Eni): JsonObject {
+  return { Ipv6Set: eni.ipv6Addresses.map((address) => ({ Ipv6Address: address, Primary: false })) };
 }

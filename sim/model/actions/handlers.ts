@@ -12,6 +12,7 @@ import { describeNetworkInterfaces } from "./describe-enis.ts";
 import { describeInstanceAttribute, describeInstances, describeInstanceTypes } from "./describe-instances.ts";
 import { describeVSwitches } from "./describe-vswitches.ts";
 import { modifyNetworkInterfaceAttribute } from "./modify.ts";
+import { assignIpv6Addresses, unassignIpv6Addresses } from "./ipv6-addresses.ts";
 import { type Handler } from "./outcome.ts";
 
 /** How an action is carried out. */
@@ -32,6 +33,8 @@ export const ACTION_RULES: Readonly<Record<Action, ActionRule>> = {
   DescribeNetworkInterfaces: { handle: describeNetworkInterfaces, latency: "describe" },
   AssignPrivateIpAddresses: { handle: assignPrivateIpAddresses, latency: "assign", idempotent: true },
   UnassignPrivateIpAddresses: { handle: unassignPrivateIpAddresses, latency: "unassign" },
+  AssignIpv6Addresses: { handle: assignIpv6Addresses, latency: "assign", idempotent: true },
+  UnassignIpv6Addresses: { handle: unassignIpv6Addresses, latency: "unassign" },
   DetachNetworkInterface: { handle: detachNetworkInterface, latency: "detach" },
   DeleteNetworkInterface: { handle: deleteNetworkInterface, latency: "delete" },
   ModifyNetworkInterfaceAttribute: { handle: modifyNetworkInterfaceAttribute, latency: "modify" },
