@@ -128,13 +128,24 @@ function gone({ nowMs }: Pods, startedMs: number): Fault {
   return { kind: "deadline", what: "ADD", waitedMs: nowMs() - startedMs, cause };
 }
 
-function resultOf(lease: LeaseRow, made: PodInterfaces, mtu: number): AddResult {
+/** Both families the same way: the address alone, everything by the next hop. */
+function resultOf(lease: LeaseRow, { gateways }: PodInterfaces, mtu: number): AddResult {
+  const { addresses } = podLink(lease, mtu);
+  const v4 = { address: addresses.v4, bits: 32, gateway: gateways.v4, dst: "0.0.0.0/0" };
+  const v6 = { address: addresses.v6, bits: 128, gateway: gateways.v6, dst: "::/0" };
+  const families = [v4, v6].flatMap(({ address, gateway, ...family }) =>
+    address === undefined || gateway === undefined ? [] : [{ address, gateway, ...family }],
+  );
   return {
     interfaces: [
-      { name: lease.hostName, mac: made.hostMac, sandbox: "", mtu },
-      { name: lease.ifName, mac: made.podMac, sandbox: lease.netns, mtu },
+      { name: lease.hostName, mac: lease.hostMac, sandbox: "", mtu },
+      { name: lease.ifName, mac: lease.podMac, sandbox: lease.netns, mtu },
     ],
-    ips: [{ address: `${lease.address}/32`, gateway: made.gateway, interface: 1 }],
-    routes: [{ dst: "0.0.0.0/0", gw: made.gateway }],
+    ips: families.map(({ address, bits, gateway }) => ({
+      address: `${address}/${bits}`,
+      gateway,
+      interface: 1,
+    })),
+    routes: families.map(({ dst, gateway: gw }) => ({ dst, gw })),
   };
 }

@@ -48,7 +48,9 @@ describe("openDatapath()", () => {
     const { datapath, did } = setup();
     expect(await datapath.check(false)).toEqual(ok(["rule is missing"]));
     const { mac, primary } = VIEW;
-    expect(did).toEqual([[{ slot: 0, mac, ifIndex: 7, primary, gateway: "10.0.0.253", mtu: 1500 }]]);
+    expect(did).toEqual([
+      [{ slot: 0, mac, ifIndex: 7, primary, gateway: "10.0.0.253", prefixLength: 24, mtu: 1500 }],
+    ]);
     expect(VIEW.vSwitch).toBe(vSwitchId("vsw-1"));
     expect(await datapath.check(true)).toEqual(ok(["rule is missing", "a: element is missing"]));
   });

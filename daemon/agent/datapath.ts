@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { vSwitchGateway } from "../../proto/cidr.ts";
+import { prefixLength, vSwitchGateway } from "../../proto/cidr.ts";
 import { ok, type Result } from "../../proto/result.ts";
 import { type VSwitchId } from "../../proto/ids.ts";
 import { type VSwitchView } from "../core/cloud.ts";
@@ -65,5 +65,7 @@ export function eniLink(
 ): EniLink | undefined {
   const view = vSwitchOf(vSwitch);
   if (facts === undefined || view === undefined) return undefined;
-  return { slot, mac: facts.mac, ifIndex, primary: facts.primary, gateway: vSwitchGateway(view.cidr), mtu };
+  const { mac, primary } = facts;
+  const network = { gateway: vSwitchGateway(view.cidr), prefixLength: prefixLength(view.cidr) };
+  return { slot, mac, ifIndex, primary, ...network, mtu };
 }

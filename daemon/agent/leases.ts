@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { parseIpv4 } from "../../proto/addr.ts";
+import { type Ipv4, parseIpv4 } from "../../proto/addr.ts";
 import { type Attachment, attachmentKey } from "../../proto/attachment.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { hostLinkName } from "../core/datapath/link-name.ts";
@@ -72,11 +72,11 @@ export function podName(args: Readonly<Record<string, string>>): string {
 
 export function podLink(lease: LeaseRow, mtu: number): PodLink {
   const { hostName, netns, ifName, slot } = lease;
-  return { hostName, netns, ifName, address: addressOfLease(lease), slot, mtu };
+  return { hostName, netns, ifName, addresses: { v4: addressOfLease(lease) }, slot, mtu, datapath: "veth" };
 }
 
 /** The store keeps text that this agent wrote; anything else in it is damage. */
-function addressOfLease(lease: LeaseRow): PodLink["address"] {
+export function addressOfLease(lease: LeaseRow): Ipv4 {
   const address = parseIpv4(lease.address);
   if (address === undefined) throw new Error(`the store holds a lease with the address ${lease.address}`);
   return address;
@@ -85,10 +85,9 @@ function addressOfLease(lease: LeaseRow): PodLink["address"] {
 /** Kernel first, then the pool: an address must not be given to another pod while packets still reach this one. */
 export async function remove(pods: Pods, lease: LeaseRow): Promise<Result<void>> {
   const { kernel, log, nowMs, mtu } = pods;
-  const { hostName, address, netns, ifName } = podLink(lease, mtu);
   const startedMs = nowMs();
-  const removed = await kernel.detachPod({ hostName, address, netns, ifName });
-  const about = { attachment: attachmentKey(attachmentOf(lease)), pod: lease.pod, address };
+  const removed = await kernel.detachPod(podLink(lease, mtu));
+  const about = { attachment: attachmentKey(attachmentOf(lease)), pod: lease.pod, address: lease.address };
   if (!removed.ok) {
     log.warn({ ...about, fault: removed.fault }, "the pod's interface could not be removed");
     return removed;

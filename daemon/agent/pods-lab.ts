@@ -59,12 +59,12 @@ function memoryKernel(): MemoryKernel {
       if (broken.value) return failed(BROKEN);
       return ok(links.has(hostName) ? (missing.get(hostName) ?? []) : [`link ${hostName} is missing`]);
     },
-    async attachPod({ hostName, address }) {
+    async attachPod({ hostName, addresses: { v4 } }) {
       await gate.value;
       if (broken.value) return failed(BROKEN);
-      links.set(hostName, address);
+      if (v4 !== undefined) links.set(hostName, v4);
       missing.delete(hostName);
-      return ok({ hostMac, podMac, gateway });
+      return ok({ hostMac, podMac, gateways: { v4: gateway } });
     },
     async detachPod({ hostName }) {
       if (broken.value) return failed(BROKEN);

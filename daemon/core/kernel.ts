@@ -4,6 +4,7 @@
  * @module
  */
 import { type Ipv4, type Mac } from "../../proto/addr.ts";
+import { type IpAddress, type Ipv6 } from "../../proto/addr6.ts";
 import { type Result } from "../../proto/result.ts";
 
 /** An ENI that serves pods, as the datapath needs it. */
@@ -15,9 +16,19 @@ export type EniLink = {
   readonly primary: Ipv4;
   /** The vSwitch's gateway. */
   readonly gateway: Ipv4;
+  /** Bits of the vSwitch's network. */
+  readonly prefixLength: number;
+  /** Absent: its pods have no IPv6 addresses. */
+  readonly v6?: { readonly gateway: Ipv6 };
   /** Bytes. */
   readonly mtu: number;
 };
+
+/** A pod's addresses: at least one, at most one of each family. */
+export type PodAddresses = { readonly v4?: Ipv4; readonly v6?: Ipv6 };
+
+/** A limit of bandwidth. */
+export type Rate = { readonly bitsPerSecond: number; readonly burstBytes: number };
 
 /** A pod's interface, before it is made. */
 export type PodLink = {
@@ -27,22 +38,26 @@ export type PodLink = {
   readonly netns: string;
   /** CNI_IFNAME. */
   readonly ifName: string;
-  readonly address: Ipv4;
-  /** Slot of the ENI that the address is on. */
+  readonly addresses: PodAddresses;
+  /** Slot of the ENI that the addresses are on. */
   readonly slot: number;
+  /** Bytes. */
   readonly mtu: number;
+  readonly datapath: "veth" | "ipvlan";
+  /** `ingress`: to the pod; `egress`: from it. What is absent has no limit. */
+  readonly bandwidth?: { readonly ingress?: Rate; readonly egress?: Rate };
 };
 
 /** What was made: the facts of the CNI result. */
 export type PodInterfaces = {
   readonly hostMac: Mac;
   readonly podMac: Mac;
-  /** The pod's next hop: 169.254.1.1. */
-  readonly gateway: Ipv4;
+  /** The pod's next hops, of the families that it has addresses of: 169.254.1.1 and fe80::1. */
+  readonly gateways: PodAddresses;
 };
 
-/** A pod's host side as the kernel has it. */
-export type PodTrace = { readonly address: Ipv4; readonly hostName: string };
+/** One address of a pod's host side, as the kernel has it. */
+export type PodTrace = { readonly address: IpAddress; readonly hostName: string };
 
 /** All calls may be repeated: done already is done. A failure leaves nothing behind. */
 export type Kernel = {
@@ -61,18 +76,13 @@ export type Kernel = {
   forgetEni(slot: number): Promise<Result<void>>;
   attachPod(pod: PodLink): Promise<Result<PodInterfaces>>;
   /**
-   * Resolves when nobody can reach or use the address any more: element, route, neighbour and connections are gone and the
-   * link is doomed. The kernel needs 20 ms and more to delete the link itself, which follows; `attachPod` with the same
+   * Resolves when nobody can reach or use the addresses any more: elements, routes, neighbours and connections are gone and
+   * the link is doomed. The kernel needs 20 ms and more to delete the link itself, which follows; `attachPod` with the same
    * names or into the same namespace waits for it. Goes on past whatever is gone already.
    */
-  detachPod(pod: {
-    readonly hostName: string;
-    readonly address: Ipv4;
-    readonly netns: string;
-    readonly ifName: string;
-  }): Promise<Result<void>>;
+  detachPod(pod: PodLink): Promise<Result<void>>;
   /**
-   * How what is there differs from what `attachPod` made, one short line each ("route 10.0.0.7/32 dev tw… in table 7400 is
+   * How what is there differs from what `attachPod` made, one short line each ("route 10.0.0.7/32 dev tw… table 7400 is
    * missing"); empty where all is as it was made. Changes nothing, and does not mind what others added. A namespace that is
    * gone is a difference ("network namespace /run/netns/p1 is gone"); a fault means that the kernel could not be asked.
    */

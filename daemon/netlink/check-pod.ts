@@ -4,9 +4,11 @@
  *
  * @module
  */
+import { type Ipv4 } from "../../proto/addr.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { ok, type Result } from "../../proto/result.ts";
 import { eniChain, GROUP, LOOPBACK_INDEX, POD_GATEWAY, podAlias, TABLE } from "../core/datapath/layout.ts";
+import { addressOf } from "../core/datapath/pod-plan.ts";
 import { type PodInterfaces, type PodLink } from "../core/kernel.ts";
 import { type Client, type Place } from "./client.ts";
 import { decodeAddress } from "./codec/address.ts";
@@ -78,7 +80,8 @@ function lostNamespace({ netns }: CheckedPod, fault: Fault | undefined): string 
 }
 
 async function elementLines(client: Client, pod: CheckedPod): Promise<Result<readonly string[]>> {
-  const { address, slot } = pod;
+  const { slot } = pod;
+  const address = addressOf(pod);
   const request = getElement(POD_MAP, [{ kind: "ip", ip: address }]);
   const found = await lookAt(
     client,
@@ -103,7 +106,8 @@ async function hostLines(
   link: Link | undefined,
   end: Link | undefined,
 ): Promise<Result<readonly string[]>> {
-  const { hostName, address, hostMac, podMac } = pod;
+  const { hostName, hostMac, podMac } = pod;
+  const address = addressOf(pod);
   if (link === undefined) return ok([`device ${hostName} is missing`]);
   const [routes, neighbour] = await Promise.all([
     routesOf(client, TABLE.pods, link.index),
@@ -145,7 +149,8 @@ async function podLines(
   lo: Link | undefined,
   inside: Place | undefined,
 ): Promise<Result<readonly string[]>> {
-  const { netns, address, hostMac, podMac } = pod;
+  const { netns, hostMac, podMac } = pod;
+  const address = addressOf(pod);
   const loopback = wrongs([[!isUp(lo), `device lo in ${netns} is down`]]);
   const device = `${pod.ifName} in ${netns}`;
   if (link === undefined) return ok([...loopback, `device ${device} is missing`]);
@@ -184,7 +189,7 @@ function linkLines(device: string, link: Link, mac: string): readonly string[] {
 type NeighbourKey = {
   readonly device: string;
   readonly index: number;
-  readonly dst: PodLink["address"];
+  readonly dst: Ipv4;
   readonly mac: string;
 };
 

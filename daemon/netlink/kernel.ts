@@ -8,6 +8,7 @@ import { randomBytes } from "node:crypto";
 import { type Kernel, type PodLink } from "../core/kernel.ts";
 import { DELETION_BOUNDS, type DeletionBounds } from "../core/datapath/deletion.ts";
 import { nftHostText, planHost } from "../core/datapath/host-plan.ts";
+import { addressOf } from "../core/datapath/pod-plan.ts";
 import { failed } from "../../proto/result.ts";
 import { applySteps } from "./apply.ts";
 import { openArrivals } from "./arrival.ts";
@@ -59,7 +60,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
     client,
     nodeNetns,
     randomBytes: options.randomBytes ?? openRandom(),
-    remove: (pod: PodLink) => removal.remove(pod),
+    remove: (pod: PodLink) => removal.remove({ ...pod, address: addressOf(pod) }),
     deleteDoomed: () => doomed.deleteNow(),
   };
 
@@ -81,7 +82,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
     },
     async detachPod(pod) {
       doomed.busy();
-      return removal.remove(pod);
+      return removal.remove({ ...pod, address: addressOf(pod) });
     },
     checkPod: (pod) => checkPod(client, nodeNetns, pod),
     checkNode: (eniLinks) => checkNode(client, eniLinks),

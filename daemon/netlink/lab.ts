@@ -71,7 +71,8 @@ export function openLab(rpFilter = 0): Lab {
         hostName: `tw${String(slot)}x${number}`,
         netns: `/run/netns/${namespace}`,
         ifName: "eth0",
-        address: ip(`10.0.${slot + 1}.${number}`),
+        addresses: { v4: ip(`10.0.${slot + 1}.${number}`) },
+        datapath: "veth",
         slot,
         mtu: 1400,
       };
@@ -131,6 +132,7 @@ function eniOf(node: string, slot: number): EniLink {
     ifIndex: ifindex,
     primary: ip(`10.0.${net}.10`),
     gateway: ip(`10.0.${net}.253`),
+    prefixLength: 24,
     mtu: 1400,
   };
 }

@@ -7,6 +7,7 @@ import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { GROUP, podAlias, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
 import {
+  addressOf,
   type PodEnds,
   POD_ENDS_BYTES,
   podEnds,
@@ -16,7 +17,7 @@ import {
 } from "../core/datapath/pod-plan.ts";
 import { type Step } from "../core/datapath/step.ts";
 import { type PodInterfaces, type PodLink, type PodTrace } from "../core/kernel.ts";
-import { parseIpv4 } from "../../proto/addr.ts";
+import { type Ipv4, parseIpv4 } from "../../proto/addr.ts";
 import { applyAll, type Applied, applySteps } from "./apply.ts";
 import { type Client } from "./client.ts";
 import { dumpLinks } from "./codec/dump.ts";
@@ -86,8 +87,8 @@ function isThere(op: Step["op"], { step, fault }: Extract<Applied, { readonly ok
   return step.op === op && fault.kind === "kernel" && fault.errno === "EEXIST";
 }
 
-function unmap({ address }: PodLink): Step {
-  return { op: "unmap-pod", address };
+function unmap(pod: PodLink): Step {
+  return { op: "unmap-pod", address: addressOf(pod) };
 }
 
 /** Who has the names of a link that could not be made. */
@@ -124,7 +125,9 @@ async function findPod(client: Client, pod: PodLink, podFd: number): Promise<Res
     podMac: podLink.address,
   };
   const same =
-    hostLink.group === GROUP.pods && hostLink.alias === podAlias(pod.address) && arePeers(hostLink, podLink);
+    hostLink.group === GROUP.pods &&
+    hostLink.alias === podAlias(addressOf(pod)) &&
+    arePeers(hostLink, podLink);
   return same ? ok({ kind: "pod", ends }) : failed(taken);
 }
 
@@ -157,10 +160,10 @@ export async function podTraces(client: Client): Promise<Result<readonly PodTrac
   return traces.ok ? ok(traces.value.map(({ address, hostName }) => ({ address, hostName }))) : traces;
 }
 
+type PodRoute = PodTrace & { readonly address: Ipv4; readonly ifIndex: number };
+
 /** Routes of pods, each with the device it leads to. */
-export async function podRoutes(
-  client: Client,
-): Promise<Result<readonly (PodTrace & { readonly ifIndex: number })[]>> {
+export async function podRoutes(client: Client): Promise<Result<readonly PodRoute[]>> {
   const routes = await routesOf(client, TABLE.pods);
   if (!routes.ok) return routes;
   const links = await client.dump("ip link show", dumpLinks({ kind: "veth" }), decodeLink);

@@ -34,13 +34,15 @@ const eni: EniLink = {
   ifIndex: 4,
   primary: ip("10.0.1.10"),
   gateway: ip("10.0.1.253"),
+  prefixLength: 24,
   mtu: 1500,
 };
 const pod: PodLink = {
   hostName: "tw0",
   netns: "/run/netns/a",
   ifName: "eth0",
-  address: ip("10.0.1.20"),
+  addresses: { v4: ip("10.0.1.20") },
+  datapath: "veth",
   slot: 2,
   mtu: 1500,
 };
@@ -81,7 +83,7 @@ describe("planPod()", () => {
     expect(podInterfaces(ends)).toEqual({
       hostMac: ends.hostMac,
       podMac: ends.podMac,
-      gateway: "169.254.1.1",
+      gateways: { v4: "169.254.1.1" },
     });
   });
 });

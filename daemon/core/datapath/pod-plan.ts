@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Mac, macFromBytes } from "../../../proto/addr.ts";
+import { type Ipv4, type Mac, macFromBytes } from "../../../proto/addr.ts";
 import { type PodInterfaces, type PodLink } from "../kernel.ts";
 import { GROUP, LOOPBACK_INDEX, POD_GATEWAY, podAlias, TABLE } from "./layout.ts";
 import { type Step } from "./step.ts";
@@ -37,7 +37,8 @@ export function planPod(pod: PodLink, ends: PodEnds): readonly Step[] {
  * The element comes last: with it the pod is connected.
  */
 export function planPodAgain(pod: PodLink, ends: PodEnds): readonly Step[] {
-  const { address, slot, mtu } = pod;
+  const { slot, mtu } = pod;
+  const address = addressOf(pod);
   const { hostIndex, podIndex } = ends;
   const inPod = { where: "pod", ifIndex: podIndex } as const;
   return [
@@ -64,9 +65,15 @@ export function planPodAgain(pod: PodLink, ends: PodEnds): readonly Step[] {
   ];
 }
 
+/** The address that everything hangs on. */
+export function addressOf({ addresses: { v4 } }: Pick<PodLink, "addresses">): Ipv4 {
+  if (v4 === undefined) throw new RangeError("a pod without an IPv4 address");
+  return v4;
+}
+
 /** The facts that the CNI result needs. */
 export function podInterfaces({ hostMac, podMac }: PodEnds): PodInterfaces {
-  return { hostMac, podMac, gateway: POD_GATEWAY };
+  return { hostMac, podMac, gateways: { v4: POD_GATEWAY } };
 }
 
 /** Bits of the first octet of a MAC (IEEE 802-2014, section 8.2.2): set for local administration, clear for one receiver. */
