@@ -8,7 +8,8 @@ import { key } from "../daemon/core/config/key-table.ts";
 import { count } from "../daemon/core/config/kinds.ts";
 import { renderReference } from "../daemon/core/config/reference.ts";
 import { TERWAY_KEYS } from "../daemon/core/config/terway-keys.ts";
-import { difference, wantedDocument } from "./docs.ts";
+import { NETWORK_KEYS, NODE_KEYS, TOP_KEYS, VXLAN_KEYS } from "../daemon/core/hybrid/keys.ts";
+import { difference, wantedDocument, wantedHybridDocument } from "./docs.ts";
 
 const current = readFileSync(new URL("../docs/configuration.md", import.meta.url), "utf8");
 const example = readFileSync(
@@ -41,6 +42,16 @@ describe("docs/configuration.md", () => {
       "## 10-terway.conf",
       "## Credentials",
     ]);
+  });
+});
+
+describe("docs/hybrid-configuration.md", () => {
+  const hybrid = readFileSync(new URL("../docs/hybrid-configuration.md", import.meta.url), "utf8");
+
+  it("is what the tables of keys give, with each key as a row", () => {
+    expect(difference(hybrid, wantedHybridDocument())).toBeUndefined();
+    for (const table of [TOP_KEYS, NETWORK_KEYS, VXLAN_KEYS, NODE_KEYS])
+      for (const name of Object.keys(table.schema.shape)) expect(hybrid).toContain(`\n| \`${name}\` |`);
   });
 });
 

@@ -1,6 +1,6 @@
 /**
- * Writes docs/configuration.md from the tables of keys. With --check it writes nothing and fails where the file is not
- * what it would write.
+ * Writes docs/configuration.md and docs/hybrid-configuration.md from the tables of keys. With --check it writes nothing and
+ * fails where a file is not what it would write.
  *
  *     node pkg-config/docs.ts [--check]
  *
@@ -8,13 +8,23 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { renderReference } from "../daemon/core/config/reference.ts";
+import { renderHybridReference } from "../daemon/core/hybrid/reference.ts";
 
-const DOCUMENT = new URL("../docs/configuration.md", import.meta.url);
-const EXAMPLE = new URL("../daemon/core/config/example/eni-config.yaml.txt", import.meta.url);
+const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
+
+const DOCUMENTS: Readonly<Record<string, () => string>> = {
+  "docs/configuration.md": wantedDocument,
+  "docs/hybrid-configuration.md": wantedHybridDocument,
+};
 
 /** The document as it should be. */
 export function wantedDocument(): string {
-  return renderReference(readFileSync(EXAMPLE, "utf8"));
+  return renderReference(read("daemon/core/config/example/eni-config.yaml.txt"));
+}
+
+/** The same of the hybrid network's file. */
+export function wantedHybridDocument(): string {
+  return renderHybridReference(read("daemon/core/hybrid/example.jsonc.txt"));
 }
 
 /** The first line where `current` is not `wanted`, as a sentence; `undefined` where they are the same. */
@@ -26,9 +36,9 @@ export function difference(current: string, wanted: string): string | undefined 
   return `line ${line + 1} is ${JSON.stringify(have[line] ?? "missing")}, it would be ${JSON.stringify(want[line] ?? "absent")}`;
 }
 
-function currentDocument(): string {
+function current(path: string): string {
   try {
-    return readFileSync(DOCUMENT, "utf8");
+    return read(path);
   } catch {
     return "";
   }
@@ -40,15 +50,18 @@ function main(argv: readonly string[]): number {
     process.stderr.write(`docs: ${unknown.join(" ")}: the only option is --check\n`);
     return 2;
   }
-  const wanted = wantedDocument();
-  if (!argv.includes("--check")) {
-    writeFileSync(DOCUMENT, wanted);
-    return 0;
+  let status = 0;
+  for (const [path, wanted] of Object.entries(DOCUMENTS)) {
+    if (!argv.includes("--check")) {
+      writeFileSync(new URL(`../${path}`, import.meta.url), wanted());
+      continue;
+    }
+    const found = difference(current(path), wanted());
+    if (found === undefined) continue;
+    process.stderr.write(`${path} is not up to date: ${found}\nrun: node pkg-config/docs.ts\n`);
+    status = 1;
   }
-  const found = difference(currentDocument(), wanted);
-  if (found === undefined) return 0;
-  process.stderr.write(`docs/configuration.md is not up to date: ${found}\nrun: node pkg-config/docs.ts\n`);
-  return 1;
+  return status;
 }
 
 if (import.meta.main) process.exitCode = main(process.argv.slice(2));

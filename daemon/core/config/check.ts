@@ -38,17 +38,45 @@ export function checkText<Shape extends z.ZodRawShape>(
   const reading = readJsonObject(text);
   if (!reading.ok) return { ok: false, problems: reading.problems, warnings: [] };
   const { document } = reading;
-  const known = givenKeys(document, table);
-  const problems = [...placeholderProblems(document), ...repeatedProblems(document), ...known.problems];
+  const checked = checkObject(document, { at: [], value: document.value }, table, crossChecks);
+  const { warnings } = checked;
+  const problems = [...documentProblems(document), ...(checked.ok ? [] : checked.problems)];
+  if (problems.length > 0 || !checked.ok)
+    return { ok: false, problems: problems.sort(inFileOrder), warnings };
+  return { ok: true, value: checked.value, warnings };
+}
+
+/** What is wrong with the text as a whole: template fields that nobody filled, keys that stand twice. */
+export function documentProblems(document: JsonDocument): readonly Problem[] {
+  return [...placeholderProblems(document), ...repeatedProblems(document)];
+}
+
+/** An object of a document, and where it stands. */
+export type Part = { readonly at: Path; readonly value: Readonly<Record<string, unknown>> };
+
+/**
+ * The same for one object of a document. The paths of findings go on from where it stands. `documentProblems` are not
+ * repeated here, but keys that have one count as wrong.
+ */
+export function checkObject<Shape extends z.ZodRawShape>(
+  document: JsonDocument,
+  part: Part,
+  table: KeyTable<Shape>,
+  crossChecks: readonly CrossCheck<z.output<z.ZodObject<Shape>>>[],
+): Checked<z.output<z.ZodObject<Shape>>> {
+  const { at } = part;
+  const place: Place = { document, table, ...part };
+  const known = givenKeys(place);
+  const problems = [...known.problems];
   const warnings = [...known.warnings];
-  const bad = new Set([...document.placeholders, ...document.repeated].map(({ path }) => String(path[0])));
+  const unfilled = keysUnder(at, document.placeholders);
+  const bad = new Set([...unfilled, ...keysUnder(at, document.repeated)]);
 
   const full = table.schema.safeParse(known.given);
   for (const issue of full.error?.issues ?? []) {
     const name = String(issue.path[0]);
-    const unfilled = document.placeholders.some(({ path }) => path[0] === issue.path[0]);
     bad.add(name);
-    if (!unfilled) problems.push(...issueProblems(document, table, known.given, issue));
+    if (!unfilled.has(name)) problems.push(...issueProblems(place, known.given, issue));
   }
   const sound = Object.entries(known.given).filter(([name]) => !bad.has(name));
   const rest = full.success ? full.data : table.schema.partial().safeParse(Object.fromEntries(sound)).data;
@@ -59,7 +87,7 @@ export function checkText<Shape extends z.ZodRawShape>(
     // The data of `partial()` has the types of the shape, each possibly undefined; TypeScript loses that in the generic.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion
     const found = check.find(rest as Partial<z.output<z.ZodObject<Shape>>>, given);
-    (check.severity === "problem" ? problems : warnings).push(...found.map((one) => placed(document, one)));
+    (check.severity === "problem" ? problems : warnings).push(...placed(document, at, found));
   }
   warnings.sort(inFileOrder);
   if (problems.length > 0 || !full.success)
@@ -67,12 +95,31 @@ export function checkText<Shape extends z.ZodRawShape>(
   return { ok: true, value: full.data, warnings };
 }
 
-function inFileOrder(a: Problem, b: Problem): number {
+/** Where an object stands, and what its keys may be. */
+type Place = Part & {
+  readonly document: JsonDocument;
+  readonly table: KeyTable<z.ZodRawShape>;
+};
+type Path = readonly PropertyKey[];
+
+/** The keys of the object at `at` that one of `marks` stands on or in. */
+function keysUnder(at: Path, marks: readonly { readonly path: Path }[]): ReadonlySet<string> {
+  const inside = marks.filter(({ path }) => at.every((part, index) => path[index] === part));
+  return new Set(inside.flatMap(({ path }) => (path.length > at.length ? [String(path[at.length])] : [])));
+}
+
+/** For a sort. */
+export function inFileOrder(a: Problem, b: Problem): number {
   return a.line - b.line || a.column - b.column;
 }
 
-function placed(document: JsonDocument, { path, predicate, suggestion }: Finding): Problem {
-  return document.problemAt(document.valueSpan(path), path, `${pathText(path)} ${predicate}`, suggestion);
+/** Findings about the object at `at`, with their places. */
+export function placed(document: JsonDocument, at: Path, findings: readonly Finding[]): readonly Problem[] {
+  return findings.map(({ path, predicate, suggestion }) => {
+    const whole = [...at, ...path];
+    const message = `${pathText(whole)} ${predicate}`;
+    return document.problemAt(document.valueSpan(whole), whole, message, suggestion);
+  });
 }
 
 function placeholderProblems(document: JsonDocument): readonly Problem[] {
@@ -93,33 +140,34 @@ function repeatedProblems(document: JsonDocument): readonly Problem[] {
 }
 
 /** The members that the schema knows and that ask for something, and what is to be said of the others. */
-function givenKeys(document: JsonDocument, table: KeyTable<z.ZodRawShape>) {
+function givenKeys(place: Place) {
+  const { document, at, value: members, table } = place;
   const given: [string, unknown][] = [];
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
-  for (const [name, value] of Object.entries(document.value)) {
-    const at = document.keySpan([name]);
+  for (const [name, value] of Object.entries(members)) {
+    const path = [...at, name];
+    const span = document.keySpan(path);
     const schema = Object.hasOwn(table.schema.shape, name) ? table.schema.shape[name] : undefined;
     if (schema !== undefined) {
       // null and "" mean "not given", as an unfilled ConfigMap has them.
       if (value === null || (value === "" && kindOf(schema).text === true)) continue;
       given.push([name, value]);
       if (docOf(schema).noEffect === true) {
-        warnings.push(
-          document.problemAt(at, [name], `${name} has no effect in this version`, "remove the key"),
-        );
+        const message = `${pathText(path)} has no effect in this version`;
+        warnings.push(document.problemAt(span, path, message, "remove the key"));
       }
       continue;
     }
     const known = Object.hasOwn(table.unsupported, name) ? table.unsupported[name] : undefined;
     if (known === undefined) {
-      warnings.push(unknownKey(document, table, name));
+      warnings.push(unknownKey(place, name));
     } else {
       const refused = known.otherwise === "refused" && !isInert(known, value);
       const message = refused
-        ? `${name} is not supported by this version, and to ignore it would not give what it asks for`
-        : `${name} is known but not supported by this version, and is ignored`;
-      (refused ? problems : warnings).push(document.problemAt(at, [name], message, known.instead));
+        ? `${pathText(path)} is not supported by this version, and to ignore it would not give what it asks for`
+        : `${pathText(path)} is known but not supported by this version, and is ignored`;
+      (refused ? problems : warnings).push(document.problemAt(span, path, message, known.instead));
     }
   }
   return { given: Object.fromEntries(given), problems, warnings };
@@ -130,14 +178,15 @@ function isInert(known: UnsupportedKey, value: unknown): boolean {
   return value === null || value === "" || known.inert.some((inert) => JSON.stringify(inert) === text);
 }
 
-function unknownKey(document: JsonDocument, table: KeyTable<z.ZodRawShape>, name: string): Problem {
-  const at = document.keySpan([name]);
-  const message = `${pathText([name])} is not a key of ${table.file} and is ignored`;
+function unknownKey({ document, at, table }: Place, name: string): Problem {
+  const path = [...at, name];
+  const span = document.keySpan(path);
+  const message = `${pathText(path)} is not a key of ${table.file} and is ignored`;
   if (table.other.keys.includes(name)) {
-    return document.problemAt(at, [name], message, `it belongs into ${table.other.file}`);
+    return document.problemAt(span, path, message, `it belongs into ${table.other.file}`);
   }
   const names = [...Object.keys(table.schema.shape), ...Object.keys(table.unsupported)];
-  return document.problemAt(at, [name], message, nearest(name, names));
+  return document.problemAt(span, path, message, nearest(name, names));
 }
 
 /** "did you mean …?" where it is likely a slip; otherwise only which one is nearest. */
@@ -151,57 +200,43 @@ export function nearest(given: string, names: readonly string[]): string {
 type Issue = z.core.$ZodIssue;
 
 function issueProblems(
-  document: JsonDocument,
-  table: KeyTable<z.ZodRawShape>,
+  { document, at, table }: Place,
   given: Readonly<Record<string, unknown>>,
   issue: Issue,
 ): readonly Problem[] {
   const name = String(issue.path[0]);
   const kind = kindOf(table.schema.shape[name]);
+  const path = [...at, ...issue.path];
+  const span = document.valueSpan(path);
   if (!Object.hasOwn(given, name)) {
-    return [
-      document.problemAt(
-        document.valueSpan([name]),
-        [name],
-        `${name} is missing; ${kind.wanted} is wanted`,
-        `add "${name}"`,
-      ),
-    ];
+    const message = `${pathText(path)} is missing; ${kind.wanted} is wanted`;
+    return [document.problemAt(span, path, message, `add "${name}"`)];
   }
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((inner) => {
-      const path = [...issue.path, inner];
-      return document.problemAt(
-        document.keySpan(path),
-        path,
-        `${pathText(path)} is not known; ${issue.message} is wanted`,
-      );
+    return issue.keys.map((key) => {
+      const inner = [...path, key];
+      const message = `${pathText(inner)} is not known; ${issue.message} is wanted`;
+      return document.problemAt(document.keySpan(inner), inner, message);
     });
   }
   if (issue.code === "invalid_key") {
-    const path = issue.path;
     const inner = issue.issues[0];
     const predicate = inner?.code === "custom" && inner.params?.["predicate"] === true;
     const rule = predicate ? `, which ${inner.message}` : `; ${inner?.message ?? kind.wanted} is wanted`;
     const message = `${pathText(path.slice(0, -1))} has the key ${quoted(String(path.at(-1)))}${rule}`;
     return [document.problemAt(document.keySpan(path), path, message)];
   }
-  const span = document.valueSpan(issue.path);
   if (issue.code === "custom" && issue.params?.["predicate"] === true) {
     const suggestion: unknown = issue.params["suggestion"];
-    const message = `${pathText(issue.path)} ${issue.message}`;
-    return [
-      document.problemAt(span, issue.path, message, typeof suggestion === "string" ? suggestion : undefined),
-    ];
+    const message = `${pathText(path)} ${issue.message}`;
+    return [document.problemAt(span, path, message, typeof suggestion === "string" ? suggestion : undefined)];
   }
   const value = valueAt(given, issue.path);
   if (value === undefined) {
-    return [
-      document.problemAt(span, issue.path, `${pathText(issue.path)} is missing; ${issue.message} is wanted`),
-    ];
+    return [document.problemAt(span, path, `${pathText(path)} is missing; ${issue.message} is wanted`)];
   }
-  const message = `${pathText(issue.path)} is ${describe(value, kind.secret === true)}; ${issue.message} is wanted`;
-  return [document.problemAt(span, issue.path, message, remedy(value, issue, kind.secret === true))];
+  const message = `${pathText(path)} is ${describe(value, kind.secret === true)}; ${issue.message} is wanted`;
+  return [document.problemAt(span, path, message, remedy(value, issue, kind.secret === true))];
 }
 
 function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {

@@ -41,17 +41,27 @@ const DEPTH_MAX = 32;
 const STRING_OR_FIELD = /"(?:[^"\\\n\r]|\\[^\n\r])*"|\{\{[^{}"\n\r]*\}\}/g;
 const FIELD = /\{\{[^{}"\n\r]*\}\}/;
 
+/** How a file may depart from what the cloud's own files are. */
+export type JsonRules = {
+  /** True: `//` and block comments may stand between the parts. */
+  readonly comments: boolean;
+  /** Characters. */
+  readonly textMax: number;
+};
+
+const STRICT: JsonRules = { comments: false, textMax: TEXT_MAX };
+
 /** The text must be one JSON object. All template fields are found even where they make the text no JSON. */
-export function readJsonObject(text: string): JsonReading {
+export function readJsonObject(text: string, rules: JsonRules = STRICT): JsonReading {
   const problemAt = problemMaker(text);
   const refuse = (span: Span, message: string, suggestion?: string): JsonReading => ({
     ok: false,
     problems: [problemAt(span, [], message, suggestion)],
   });
-  if (text.length > TEXT_MAX) {
+  if (text.length > rules.textMax) {
     return refuse(
       { offset: 0, length: 1 },
-      `the file has ${text.length} characters; ${TEXT_MAX} at most are read`,
+      `the file has ${text.length} characters; ${rules.textMax} at most are read`,
     );
   }
   if (text.trim() === "") {
@@ -66,7 +76,7 @@ export function readJsonObject(text: string): JsonReading {
     return refuse({ offset: deep, length: 1 }, `objects and lists are nested more than ${DEPTH_MAX} deep`);
   }
   const errors: ParseError[] = [];
-  const root = parseTree(filled, errors, { disallowComments: true, allowTrailingComma: false });
+  const root = parseTree(filled, errors, { disallowComments: !rules.comments, allowTrailingComma: false });
   if (errors.length > 0 || root === undefined) {
     const found = syntaxProblem(maskSecrets(filled), errors);
     return refuse(found.span, found.message, found.suggestion);

@@ -31,7 +31,13 @@ export type Kind = {
 
 const kinds = z.registry<Kind>();
 
-/** The kind of a schema made here, also under `.default()`, `.prefault()` and `.optional()`. */
+/** Gives a schema that is made elsewhere its kind. */
+export function ofKind<Schema extends z.ZodType>(schema: Schema, kind: Kind): Schema {
+  kinds.add(schema, kind);
+  return schema;
+}
+
+/** The kind of a schema made here, or given to `ofKind`, also under `.default()`, `.prefault()` and `.optional()`. */
 export function kindOf(schema: unknown): Kind {
   let inner = schema;
   while (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional) {
@@ -42,16 +48,18 @@ export function kindOf(schema: unknown): Kind {
   return kind;
 }
 
-type Context = {
+/** What a transform can complain to. */
+export type Context = {
   addIssue(issue: { code: "custom"; message: string; params?: Record<string, unknown> }): void;
 };
 
 /** The sentence of an issue goes on after the path: `${path} ${predicate}`. */
-function says(context: Context, predicate: string, suggestion?: string): void {
+export function says(context: Context, predicate: string, suggestion?: string): void {
   context.addIssue({ code: "custom", message: predicate, params: { predicate: true, suggestion } });
 }
 
-const wants = (context: Context, wanted: string): void =>
+/** The issue says what is wanted: `${path} is ${value}; ${wanted} is wanted`. */
+export const wants = (context: Context, wanted: string): void =>
   context.addIssue({ code: "custom", message: wanted });
 
 /** Any string. */

@@ -61,8 +61,17 @@ export function renderReference(
   ].join("\n");
 }
 
-function renderTable({ file, schema, unsupported }: ReferenceTable): string {
+/** The section of one table: its keys, then the known keys that are not carried out. */
+export function renderTable({ file, schema, unsupported }: ReferenceTable): string {
   const rows = Object.entries(schema.shape).map(([name, field]) => renderKey(name, field));
+  const keys = [
+    `## ${file}`,
+    "",
+    row(["Key", "Type", "Default", "Range", "Unit", "Meaning"]),
+    row(["---", "---", "---", "---", "---", "---"]),
+    ...rows,
+    "",
+  ];
   const others = Object.entries(unsupported).map(([name, { meaning, otherwise, inert }]) =>
     row([
       `\`${name}\``,
@@ -70,13 +79,9 @@ function renderTable({ file, schema, unsupported }: ReferenceTable): string {
       meaning,
     ]),
   );
+  if (others.length === 0) return keys.join("\n");
   return [
-    `## ${file}`,
-    "",
-    row(["Key", "Type", "Default", "Range", "Unit", "Meaning"]),
-    row(["---", "---", "---", "---", "---", "---"]),
-    ...rows,
-    "",
+    ...keys,
     `### Known keys of ${file} that are not supported`,
     "",
     row(["Key", "What the agent does", "Meaning elsewhere"]),
