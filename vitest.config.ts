@@ -1,4 +1,7 @@
-/** Two projects: "unit" needs no root and no network, "root" uses network namespaces of its own. */
+/**
+ * Three projects: "unit" needs no root and no network, "root" uses network namespaces of its own, "uml" is run by a test of
+ * "root" on another kernel (test/uml/guest-tests.root.test.ts).
+ */
 import { defineConfig } from "vitest/config";
 import { failureList } from "./test/report.ts";
 
@@ -10,7 +13,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["{cni,daemon,proto,sim,bench,pkg-config,test}/**/*.test.ts"],
-          exclude: ["**/*.root.test.ts"],
+          exclude: ["**/*.root.test.ts", "**/*.uml.test.ts"],
           testTimeout: 30_000,
         },
       },
@@ -21,6 +24,18 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "uml",
+          include: ["{cni,daemon,sim,test}/**/*.uml.test.ts"],
+          fileParallelism: false,
+          // A process more costs a second there.
+          pool: "threads",
+          isolate: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
     ],

@@ -34,6 +34,7 @@ cd / && umount -l /mnt
 [ ! -d "$modules" ] || modprobe -a ipv6 || echo "guest: no module ipv6"
 ip link set lo up
 hostname uml
+echo "guest: job"
 "$uml_io/job" >"$uml_io/stdout" 2>"$uml_io/stderr" </dev/null
 echo $? >"$uml_io/status"
 busybox poweroff -f

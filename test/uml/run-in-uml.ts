@@ -7,7 +7,11 @@
  *
  * The kernel of the package `user-mode-linux` (`pkg-config/setup.sh uml`) has all network modules but no nftables of the
  * families ip, ip6, inet, arp and netdev: `iptables-legacy` and `arptables-legacy` work. It has one processor, so it tells
- * nothing about speed. Boot, an empty job and the end take about two seconds, and a system call 20 us.
+ * nothing about speed. Boot, an empty job and the end take about two seconds, a system call 20 us, the start of vitest five
+ * seconds.
+ *
+ * Tests that need that kernel are `*.uml.test.ts`: the vitest project "uml", of which one process runs all of them in one
+ * guest (`guest-tests.root.test.ts`). One file by hand: `node test/uml/main.ts vitest run --project uml FILE`.
  *
  * @module
  */
@@ -22,7 +26,7 @@ export type UmlJob = {
   /** Found on the PATH of this process, relative to the checkout; needs no shell. */
   readonly command: readonly [string, ...string[]];
   readonly env?: Readonly<Record<string, string>>;
-  /** Of the whole run; 120 s where absent. */
+  /** From the moment that it starts; 120 s where absent. */
   readonly timeoutMs?: number;
   /** Of the guest, of which a half may hold files that the job writes; 1024 where absent. */
   readonly memoryMib?: number;
@@ -43,6 +47,11 @@ export type UmlRan = {
 const KERNEL = "/usr/bin/linux.uml";
 const CHECKOUT = join(import.meta.dirname, "../..");
 const CONSOLE_LINES = 5;
+const CONSOLE_BYTES = 4096;
+/** What `guest-init.sh` prints when the job starts. */
+const STARTS = "guest: job";
+/** A machine with other work may take ten times longer than an idle one. */
+const BOOT_TIMEOUT_MS = 60_000;
 
 /**
  * Runs one job; any number of them may run at the same time. Ends with the guest and with every process of it gone, also
@@ -139,15 +148,20 @@ async function endOf(
   timeoutMs: number,
 ): Promise<{ readonly timedOut: boolean; readonly console: string }> {
   return new Promise((resolve, reject) => {
-    let [timedOut, console] = [false, ""];
-    const timer = setTimeout(() => {
+    let [timedOut, started, console] = [false, false, ""];
+    const kill = (): void => {
       timedOut = true;
       child.kill("SIGKILL");
-    }, timeoutMs);
+    };
+    let timer = setTimeout(kill, BOOT_TIMEOUT_MS);
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding("utf8");
       stream?.on("data", (text: string) => {
-        console = (console + text).slice(-4096);
+        console = (console + text).slice(-CONSOLE_BYTES);
+        if (started || !console.includes(STARTS)) return;
+        started = true;
+        clearTimeout(timer);
+        timer = setTimeout(kill, timeoutMs);
       });
     }
     child.once("error", (error) => {
