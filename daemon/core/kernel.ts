@@ -39,8 +39,8 @@ export type PodLink = {
   /** CNI_IFNAME. */
   readonly ifName: string;
   readonly addresses: PodAddresses;
-  /** Slot of the ENI that the addresses are on. */
-  readonly slot: number;
+  /** Slot of the ENI that the addresses are on. Absent: they are of a block of the node, whose own routes lead out. */
+  readonly slot?: number;
   /** Bytes. */
   readonly mtu: number;
   readonly datapath: "veth" | "ipvlan";

@@ -81,6 +81,7 @@ function lostNamespace({ netns }: CheckedPod, fault: Fault | undefined): string 
 
 async function elementLines(client: Client, pod: CheckedPod): Promise<Result<readonly string[]>> {
   const { slot } = pod;
+  if (slot === undefined) return ok([]);
   const address = addressOf(pod);
   const request = getElement(POD_MAP, [{ kind: "ip", ip: address }]);
   const found = await lookAt(

@@ -172,6 +172,15 @@ describe("checkPod()", () => {
     must(await kernel.detachPod(other));
   });
 
+  it("asks for no mark of a pod whose address is of a block of the node", async () => {
+    const { slot: _, ...inBlock } = lab.newPod(0, 22);
+    const made = must(await kernel.attachPod(inBlock));
+    expect(lab.run(lab.node, "nft list map ip terway pod_eni")).not.toContain("10.0.1.22");
+    expect(must(await kernel.checkPod({ ...inBlock, ...made }))).toEqual([]);
+    expect(lab.pings(lab.nameOf(inBlock), "10.0.1.20")).toBe(true);
+    must(await kernel.detachPod(inBlock));
+  });
+
   it("names a namespace that is gone, and one that is none", async () => {
     const lost = lab.newPod(1, 21);
     const made = must(await kernel.attachPod(lost));

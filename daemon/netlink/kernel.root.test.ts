@@ -19,8 +19,8 @@ async function prepare(): Promise<void> {
   for (const slot of [0, 1]) must(await kernel.configureEni(lab.eni(slot)));
 }
 
-async function attached(slot: number, number: number): Promise<PodLink> {
-  const pod = lab.newPod(slot, number);
+async function attached(slot: number, number: number): Promise<PodLink & { readonly slot: number }> {
+  const pod = { ...lab.newPod(slot, number), slot };
   must(await kernel.attachPod(pod));
   return pod;
 }

@@ -71,6 +71,11 @@ describe("planPod()", () => {
     ]);
   });
 
+  it("gives a pod of a block of the node no ENI", () => {
+    const { slot: _, ...inBlock } = pod;
+    expect(planPod(inBlock, ends)).toEqual(planPod(pod, ends).filter(({ op }) => op !== "map-pod"));
+  });
+
   it("is strict about the source at the host's end, and connects only when all is there", () => {
     const steps = planPod(pod, ends);
     expect(steps.find((step) => step.op === "set-link" && step.where === "node")).toMatchObject({

@@ -61,7 +61,7 @@ export function planPodAgain(pod: PodLink, ends: PodEnds): readonly Step[] {
     { op: "add-route", ...inPod, table: TABLE.main, to: POD_GATEWAY },
     { op: "add-route", ...inPod, table: TABLE.main, via: POD_GATEWAY },
     { op: "add-neighbour", ...inPod, address: POD_GATEWAY, mac: ends.hostMac },
-    { op: "map-pod", address, slot },
+    ...(slot === undefined ? [] : [{ op: "map-pod", address, slot } as const]),
   ];
 }
 
