@@ -28,6 +28,10 @@ describe("parseArguments()", () => {
       ok: true,
       value: { spoolDir: "/p", cniConfDir: "/c" },
     });
+    expect(parseArguments(["--host-root", "/host"])).toMatchObject({
+      ok: true,
+      value: { hostRoot: "/host" },
+    });
   });
 
   it("refuses what it does not know in one sentence", () => {

@@ -23,6 +23,8 @@ export type Arguments = {
   readonly spoolDir: string;
   /** Where the runtime looks for its configuration; absent where somebody else puts it there. */
   readonly cniConfDir?: string;
+  /** Where the node's root is; absent where its programs need not be kept from our links. */
+  readonly hostRoot?: string;
   readonly logLevel: (typeof LOG_LEVELS)[number];
   /** Give every ENI back, clean the node, end. */
   readonly drain: boolean;
@@ -39,6 +41,8 @@ export const USAGE = `terwayd: gives ENI addresses to the pods of this node
   --socket PATH     where the CNI plugin finds the agent                     (${DEFAULT_SOCKET})
   --spool-dir DIR   where the CNI plugin keeps DELs while no agent answers   (spool in the state directory)
   --cni-conf-dir D  write 10-terway.conflist there when pods can be served   (not written)
+  --host-root DIR   the node's root: drop-in files below it keep NetworkManager,
+                    systemd-networkd and cloud-init from our links and ENIs  (not written)
   --log-level L     ${LOG_LEVELS.join(", ")}                                 (info)
   --check           read the configuration, say what is wrong with it, end
   --drain           with no pod left: give every ENI back to the cloud, remove all that is ours from the node, end
@@ -62,6 +66,7 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
         socket: { type: "string", default: DEFAULT_SOCKET },
         "spool-dir": { type: "string" },
         "cni-conf-dir": { type: "string" },
+        "host-root": { type: "string" },
         "log-level": { type: "string", default: "info" },
         check: { type: "boolean", default: false },
         drain: { type: "boolean", default: false },
@@ -72,6 +77,7 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
     if (logLevel === undefined)
       return failed(`--log-level ${values["log-level"]}: give one of ${LOG_LEVELS.join(", ")}`);
     const cniConfDir = values["cni-conf-dir"];
+    const hostRoot = values["host-root"];
     return ok({
       configDir: values.config,
       secretDir: values["secret-dir"],
@@ -79,6 +85,7 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
       socketPath: values.socket,
       spoolDir: values["spool-dir"] ?? join(values["state-dir"], "spool"),
       ...(cniConfDir !== undefined && { cniConfDir }),
+      ...(hostRoot !== undefined && { hostRoot }),
       logLevel,
       drain: values.drain,
       check: values.check,

@@ -11,6 +11,7 @@ import { type AgentApi, openRpcServer } from "../rpc/server.ts";
 import { openStore } from "../store/store.ts";
 import { drained } from "./drain.ts";
 import { sentence, type StartFault } from "./facts.ts";
+import { removeHostFiles } from "./host-files.ts";
 import { type NodeOptions, nowMs } from "./node-options.ts";
 import { openParts } from "./parts.ts";
 import { keepPublished } from "./publish.ts";
@@ -45,7 +46,11 @@ export async function runNode(options: NodeOptions): Promise<Result<void, StartF
   if (!parts.ok) return parts;
   await using running = parts.value;
   // Awaited here: the parts must not be closed before it has ended.
-  if (args.drain) return await drained(running, log, stop);
+  if (args.drain) {
+    const outcome = await drained(running, log, stop);
+    if (outcome.ok && args.hostRoot !== undefined) await removeHostFiles(args.hostRoot, log);
+    return outcome;
+  }
   ({ api } = running);
   server.setServing(true);
   log.info({ socket: args.socketPath, tookMs: Math.round(performance.now()) }, "serving");

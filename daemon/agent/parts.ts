@@ -21,6 +21,7 @@ import { openDatapath } from "./datapath.ts";
 import { stillUsed } from "./drain.ts";
 import { openEffects } from "./effects.ts";
 import { sentence, type StartFault } from "./facts.ts";
+import { openHostFiles } from "./host-files.ts";
 import { watchIdle } from "./idle.ts";
 import { type Known, learnFacts } from "./known.ts";
 import { attachmentOf } from "./leases.ts";
@@ -119,7 +120,9 @@ function openState(
   { options, store, known, kernel, spool, leases }: StateInput,
   stack: AsyncDisposableStack,
 ) {
-  const { log, config } = options;
+  const { log, config, args } = options;
+  const hostFiles =
+    args.hostRoot === undefined || args.drain ? undefined : stack.use(openHostFiles(args.hostRoot, log));
   const vSwitches = new Map(known.facts.vSwitches.map((view) => [view.id, view]));
   const mtu = config.cni.mtuBytes;
   const vSwitchOf = (id: VSwitchId): VSwitchView | undefined => vSwitches.get(id);
@@ -144,14 +147,17 @@ function openState(
     startLoop({
       initial: initialPool(
         known,
-        options.args.drain,
+        args.drain,
         known.facts.configured.flatMap((id) => vSwitches.get(id) ?? []),
       ),
       write: (changes) => store.write(changes),
       act: (effect, dispatch) => effects.act(effect, dispatch),
       nowMs,
       instanceType: known.node.instanceType,
-      onPool: (pool) => late.status?.onPool(pool),
+      onPool: (pool) => {
+        late.status?.onPool(pool);
+        hostFiles?.onEnis([...pool.enis.values()].flatMap(({ facts }) => facts?.mac ?? []));
+      },
       log,
     }),
   );
