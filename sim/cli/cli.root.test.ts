@@ -248,6 +248,18 @@ describe("terway-sim", () => {
     expect(await snapshot()).toEqual(before);
   });
 
+  it("joins nodes by IPv6 where the topology has it", async () => {
+    const example = join(import.meta.dirname, "../examples/dual-stack.jsonc");
+    expect(await sim("up", example, "--name", NAME)).toMatchObject({ status: 0 });
+    const ping = ["ping", "-n", "-c", "1", "-W", "2", "fd00:10:0:5::12"];
+    expect(await sim("exec", "--name", NAME, "node-1", "--", ...ping)).toMatchObject({ status: 0 });
+    const state = await sim("state", "--name", NAME);
+    expect(state.stdout).toMatch(/node-1 .* 10\.10\.0\.11 +fd00:10:0:4::11\n/);
+    expect(state.stdout).toMatch(/0 spoofed IPv6 packets, .*\nnothing is broken\n/);
+    expect(await sim("down", "--name", NAME)).toMatchObject({ status: 0 });
+    expect(await snapshot()).toEqual(before);
+  });
+
   it("leaves /run/netns to those who use it by then, and others that are up alone", async () => {
     expect((await sim("up", "--name", NAME)).status).toBe(0);
     expect((await sim("up", "--name", `${NAME}b`)).status).toBe(0);

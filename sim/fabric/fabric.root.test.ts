@@ -1,10 +1,18 @@
 /** The data plane on the kernel: two nodes, configured by hand, and everything that the VPC must refuse. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../proto/addr.ts";
-import { type Cidr, parseCidr } from "../../proto/cidr.ts";
+import { type Ipv4, type Mac } from "../../proto/addr.ts";
 import { type EniId, eniId, type InstanceId, instanceId } from "../../proto/ids.ts";
 import { type FabricChange, type FabricCounters } from "../model/fabric.ts";
 import { type Fabric, openFabric } from "./fabric.ts";
+import {
+  cidr,
+  configure as configureIn,
+  ip,
+  mac,
+  output,
+  reaches as reachesFrom,
+  statusIn,
+} from "./fabric-lab.ts";
 import { runProgram } from "./run.ts";
 
 const name = `tw${process.pid}`;
@@ -50,46 +58,16 @@ function plugged(of: { eni: EniId; mac: Mac; address: Ipv4; instance: InstanceId
   ];
 }
 
-function ip(text: string): Ipv4 {
-  const parsed = parseIpv4(text);
-  if (parsed === undefined) throw new Error(text);
-  return parsed;
-}
-
-function mac(text: string): Mac {
-  const parsed = parseMac(text);
-  if (parsed === undefined) throw new Error(text);
-  return parsed;
-}
-
-function cidr(text: string): Cidr {
-  const parsed = parseCidr(text);
-  if (parsed === undefined) throw new Error(text);
-  return parsed;
-}
-
-async function output(...command: readonly [string, ...string[]]): Promise<string> {
-  const ran = await runProgram(command, "");
-  expect(ran, command.join(" ")).toMatchObject({ status: 0 });
-  return ran.stdout;
-}
-
-async function onNode(node: string, line: string): Promise<number> {
-  const [program = "", ...args] = line.split(" ");
-  return (await runProgram(["ip", "netns", "exec", `${name}-${node}`, program, ...args], "")).status;
-}
-
 async function configure(node: string, ...lines: readonly string[]): Promise<void> {
-  for (const line of lines) expect(await onNode(node, `ip ${line}`), line).toBe(0);
+  await configureIn(`${name}-${node}`, ...lines);
 }
 
 async function hasEth1(): Promise<boolean> {
-  return (await onNode("a", "ip link show eth1")) === 0;
+  return (await statusIn(`${name}-a`, "ip link show eth1")) === 0;
 }
 
-/** Sends an ICMP echo; true where the answer came. */
 async function reaches(node: string, to: string, from: string): Promise<boolean> {
-  return (await onNode(node, `ping -n -c 1 -W 1 -I ${from} ${to}`)) === 0;
+  return reachesFrom(`${name}-${node}`, to, from);
 }
 
 /** What the counters grew by. IPv6 is in `ipv6.root.test.ts`. */
@@ -196,9 +174,9 @@ describe("openFabric()", () => {
   it("lets any source through where SourceDestCheck is off", async () => {
     const echo = "ping -n -c 1 -W 1 -I 10.0.0.50 10.0.1.10";
     await fabric.apply([{ op: "check-source", eni: eni.a0.eni, on: false }]);
-    expect(await counted(async () => void (await onNode("a", echo)))).toEqual(NOTHING);
+    expect(await counted(async () => void (await statusIn(`${name}-a`, echo)))).toEqual(NOTHING);
     await fabric.apply([{ op: "check-source", eni: eni.a0.eni, on: true }]);
-    expect(await counted(async () => void (await onNode("a", echo)))).toEqual({
+    expect(await counted(async () => void (await statusIn(`${name}-a`, echo)))).toEqual({
       ...NOTHING,
       spoofedPackets: 1,
     });

@@ -1,8 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../proto/addr.ts";
+import { type IpAddress } from "../../proto/addr6.ts";
 import { eniId, instanceId } from "../../proto/ids.ts";
 import { type FabricChange } from "../model/fabric.ts";
+import { cidr6, ip, ip6, mac } from "./fabric-lab.ts";
 import { planChanges, type Wiring, type WiringPlan, withoutPlugs } from "./plan.ts";
 
 const shape = { name: "sim", vSwitches6: [], nodes: [{ instance: instanceId("i-a"), node: "node-a" }] };
@@ -10,18 +11,6 @@ const eni = eniId("eni-bp1x");
 const device = "ebp1x";
 const plug: FabricChange = { op: "plug", eni, instance: instanceId("i-a"), mac: mac("00:16:3e:00:00:01") };
 const address = ip("10.0.0.1");
-
-function ip(text: string): Ipv4 {
-  const parsed = parseIpv4(text);
-  if (parsed === undefined) throw new Error(text);
-  return parsed;
-}
-
-function mac(text: string): Mac {
-  const parsed = parseMac(text);
-  if (parsed === undefined) throw new Error(text);
-  return parsed;
-}
 
 function linesOf(
   wiring: Wiring,
@@ -59,6 +48,24 @@ describe("planChanges()", () => {
     });
   });
 
+  it("lets ports answer for the gateways of IPv6, where a vSwitch has it", () => {
+    const both = { ...shape, vSwitches6: [cidr6("fd00:0:0:1::/64")] };
+    const wiring = planChanges(both, new Map(), [plug]).wiring;
+    const plugged = planChanges(both, new Map(), [plug]);
+    expect(plugged.ip.map(({ text }) => text)).toContain(
+      "addr replace fd00::1:ffff:ffff:ffff:fff7/128 dev ebp1x nodad",
+    );
+    expect(plugged.nft).toEqual(['add element ip6 fabric ports { "ebp1x" . 00:16:3e:00:00:01 }']);
+    const allowed = planChanges(both, wiring, [{ op: "allow", eni, address: ip6("fd00:0:0:1::5") }]);
+    expect([allowed.ip.map(({ text }) => text), allowed.nft]).toEqual([
+      [
+        "route replace fd00:0:0:1::5/128 dev ebp1x",
+        "neigh replace fd00:0:0:1::5 lladdr 00:16:3e:00:00:01 dev ebp1x nud permanent",
+      ],
+      ['add element ip6 fabric allowed { "ebp1x" . 00:16:3e:00:00:01 . fd00:0:0:1::5 }'],
+    ]);
+  });
+
   it("unplugs with all that hangs on the device", () => {
     const wiring = after(plug, { op: "allow", eni, address }, { op: "check-source", eni, on: false });
     const { ip, nft } = linesOf(wiring, { op: "unplug", eni });
@@ -90,6 +97,7 @@ describe("planChanges()", () => {
   });
 
   it("forgets nothing that it still has to take away, in any order of changes", () => {
+    const both = { ...shape, vSwitches6: [cidr6("fd00:0:0:1::/64")] };
     const arbitrary: fc.Arbitrary<FabricChange> = fc.oneof(
       fc.constant(plug),
       fc.constant<FabricChange>({ op: "unplug", eni }),
@@ -98,17 +106,17 @@ describe("planChanges()", () => {
     );
     fc.assert(
       fc.property(fc.array(arbitrary, { maxLength: 30 }), (changes) => {
-        const plan = planChanges(shape, new Map(), [...changes, { op: "unplug", eni }]);
+        const plan = planChanges(both, new Map(), [...changes, { op: "unplug", eni }]);
         expect(leftIn(plan)).toEqual([]);
         const again = changes.flatMap((change) => [change, change]);
-        expect(planChanges(shape, new Map(), again)).toEqual(planChanges(shape, new Map(), changes));
+        expect(planChanges(both, new Map(), again)).toEqual(planChanges(both, new Map(), changes));
       }),
     );
   });
 });
 
-function anAddress(): fc.Arbitrary<Ipv4> {
-  return fc.constantFrom(ip("10.0.0.1"), ip("10.0.0.2"), ip("10.0.0.3"));
+function anAddress(): fc.Arbitrary<IpAddress> {
+  return fc.constantFrom<IpAddress>(ip("10.0.0.1"), ip("10.0.0.2"), ip6("fd00:0:0:1::5"));
 }
 
 /** Elements that a run of the nft lines leaves in the sets. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parseIpv4 } from "../../proto/addr.ts";
 import { parseCidr } from "../../proto/cidr.ts";
 import { eniId, instanceId } from "../../proto/ids.ts";
+import { cidr6, ip6 } from "./fabric-lab.ts";
 import { countersFrom } from "./fabric.ts";
 import { planNamespaces, planPrimary, planRouter, sysctlScript } from "./router.ts";
 import { batchFailures } from "./run.ts";
@@ -42,6 +43,17 @@ describe("planPrimary()", () => {
       "addr replace 10.0.0.7/24 dev eth0",
       "route replace default via 10.0.0.253 dev eth0",
     ]);
+  });
+
+  it("gives eth0 an IPv6 address without a network", () => {
+    const both = { ...shape, vSwitches6: [cidr6("fd00:0:0:1::/64")] };
+    expect(planPrimary(both, address, ip6("fd00:0:0:1::9")).slice(-3)).toEqual([
+      "addr replace fd00:0:0:1::9/128 dev eth0 nodad",
+      "route replace fd00::1:ffff:ffff:ffff:fff7/128 dev eth0",
+      "route replace default via fd00::1:ffff:ffff:ffff:fff7 dev eth0",
+    ]);
+    expect(() => planPrimary(shape, address, ip6("fd00:0:0:1::9"))).toThrow("is in no vSwitch");
+    expect(planRouter(both).at(-1)).toBe("route add blackhole fd00:0:0:1::/64");
   });
 
   it("refuses an address of no vSwitch", () => {

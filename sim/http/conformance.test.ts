@@ -11,7 +11,7 @@ import { $OpenApiUtil } from "@alicloud/openapi-core";
 import type * as VpcModule from "@alicloud/vpc20160428";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type TopologyFile } from "../model/topology.ts";
-import { DEFAULT_TOPOLOGY_FILE } from "../model/topology-default.ts";
+import { DUAL_STACK_TOPOLOGY_FILE } from "../model/topology-default.ts";
 import { parseTopology } from "../model/topology-file.ts";
 import { openSimulator, type Simulator } from "./server.ts";
 
@@ -26,12 +26,12 @@ const NASTY = "a b+c*d~e/f'(中文)!\"&=%20?#@:,;\u{1F600}";
 const KEY = { accessKeyId: "LTAI5tSimulatedVpcKey", accessKeySecret: "simulated-vpc-secret" };
 const STS = { accessKeyId: "STS.Fixed", accessKeySecret: "sts/secret+=", securityToken: "CAIS+/token==" };
 const FILE: TopologyFile = {
-  ...DEFAULT_TOPOLOGY_FILE,
+  ...DUAL_STACK_TOPOLOGY_FILE,
   policies: {
-    ...DEFAULT_TOPOLOGY_FILE.policies,
+    ...DUAL_STACK_TOPOLOGY_FILE.policies,
     all: { Version: "1", Statement: [{ Effect: "Allow", Action: "*" }] },
   },
-  credentials: [...DEFAULT_TOPOLOGY_FILE.credentials, { ...STS, policy: "all" }],
+  credentials: [...DUAL_STACK_TOPOLOGY_FILE.credentials, { ...STS, policy: "all" }],
 };
 
 let simulator: Simulator;
@@ -78,6 +78,7 @@ describe.each<[string, Signing]>([
         securityGroupIds: ["sg-pods", "sg-nodes"],
         description: NASTY,
         secondaryPrivateIpAddressCount: 3,
+        ipv6AddressCount: 2,
         sourceDestCheck: false,
         deleteOnRelease: true,
         clientToken: `token-${Math.random()}`,
@@ -99,6 +100,11 @@ describe.each<[string, Signing]>([
       false,
       false,
     ]);
+    const ipv6 = created.body?.ipv6Sets?.ipv6Set?.map((set) => set.ipv6Address) ?? [];
+    expect(ipv6).toEqual([
+      expect.stringMatching(/^fd00:10:0:2:[0-9a-f:]+$/),
+      expect.stringMatching(/^fd00:10:0:2:[0-9a-f:]+$/),
+    ]);
     const eni = { ...common, networkInterfaceId: created.body?.networkInterfaceId ?? "" };
     const attachment = { ...eni, instanceId: "i-node-1" };
     await client.attachNetworkInterface(new ecs.AttachNetworkInterfaceRequest(attachment));
@@ -114,6 +120,15 @@ describe.each<[string, Signing]>([
     expect(addresses).toHaveLength(2);
     await client.unassignPrivateIpAddresses(
       new ecs.UnassignPrivateIpAddressesRequest({ ...eni, privateIpAddress: addresses }),
+    );
+    const assigned6 = await client.assignIpv6Addresses(
+      new ecs.AssignIpv6AddressesRequest({ ...eni, ipv6AddressCount: 3, clientToken: `t-${Math.random()}` }),
+    );
+    expect(assigned6.body?.networkInterfaceId).toBe(eni.networkInterfaceId);
+    const addresses6 = assigned6.body?.ipv6Sets?.ipv6Address ?? [];
+    expect(addresses6).toHaveLength(3);
+    await client.unassignIpv6Addresses(
+      new ecs.UnassignIpv6AddressesRequest({ ...eni, ipv6Address: addresses6 }),
     );
     await client.modifyNetworkInterfaceAttribute(
       new ecs.ModifyNetworkInterfaceAttributeRequest({
@@ -165,6 +180,8 @@ describe.each<[string, Signing]>([
             zoneId: "cn-hangzhou-h",
             cidrBlock: "10.10.16.0/28",
             availableIpAddressCount: 12,
+            ipv6CidrBlock: "fd00:10:0:1::/64",
+            enabledIpv6: true,
           },
         ],
       },
