@@ -29,7 +29,7 @@ export type Arrivals = AsyncDisposable & {
 };
 
 /** How long one read holds a thread of the pool when nothing happens. */
-const READ_MS = 250;
+export const READ_MS = 250;
 const RECEIVE_BYTES = 64 * 1024;
 /** RTMGRP_LINK of <linux/rtnetlink.h>, in a `struct sockaddr_nl`. */
 const LINK_SOCKET: SocketOptions = {
