@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { parseArguments, rootRefusal, USAGE } from "./agent/arguments.ts";
 import { openLog } from "./agent/log.ts";
 import { runNode } from "./agent/node.ts";
+import { openParts } from "./agent/parts.ts";
 import { loadConfig } from "./config/load.ts";
 
 /** Beside the bundle there is the bundled netlink thread; the sources have their own. */
@@ -47,7 +48,8 @@ async function main(argv: readonly string[]): Promise<number> {
   // Also after an exception that nobody caught.
   process.once("exit", () => log.flush());
   const workerUrl = existsSync(BUNDLED_WORKER) ? { workerUrl: BUNDLED_WORKER } : {};
-  const outcome = await runNode({ args, config: config.value, log, stop: stop.signal, ...workerUrl });
+  const options = { args, config: config.value, log, stop: stop.signal, ...workerUrl };
+  const outcome = await runNode(options, (store) => openParts(options, store));
   if (outcome.ok) return 0;
   process.stderr.write(`terwayd: ${outcome.fault.text}\n`);
   return 1;

@@ -54,7 +54,7 @@ export async function attach(pods: Pods, call: PodCall): Promise<Result<Added>> 
     total: roundMs(doneMs - startedMs),
   };
   log.info({ ...about, address: lease.address, slot: lease.slot, ...took, timing }, "pod attached");
-  return ok({ result: resultOf(done, made.value, pods.mtu), timing });
+  return ok({ result: resultOf(done, made.value, pods), timing });
 }
 
 /** Is the namespace one? Then away with what a former sandbox of the same name has left, or a DEL that was not heard. */
@@ -108,7 +108,7 @@ async function makeInterface(
     release(pods, lease);
     return undone();
   }
-  const made = await pods.kernel.attachPod(podLink(lease, pods.mtu));
+  const made = await pods.kernel.attachPod(podLink(lease, pods));
   if (!made.ok) {
     pods.log.warn(
       { ...about, fault: made.fault },
@@ -129,8 +129,8 @@ function gone({ nowMs }: Pods, startedMs: number): Fault {
 }
 
 /** Both families the same way: the address alone, everything by the next hop. */
-function resultOf(lease: LeaseRow, { gateways }: PodInterfaces, mtu: number): AddResult {
-  const { addresses } = podLink(lease, mtu);
+function resultOf(lease: LeaseRow, { gateways }: PodInterfaces, pods: Pods): AddResult {
+  const { addresses, mtu } = podLink(lease, pods);
   const v4 = { address: addresses.v4, bits: 32, gateway: gateways.v4, dst: "0.0.0.0/0" };
   const v6 = { address: addresses.v6, bits: 128, gateway: gateways.v6, dst: "::/0" };
   const families = [v4, v6].flatMap(({ address, gateway, ...family }) =>

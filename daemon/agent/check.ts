@@ -43,7 +43,7 @@ export async function check(pods: Pods, call: CheckCall): Promise<Result<void>> 
 
 /** Pool and kernel, beside the lease. */
 async function look(pods: Pods, lease: LeaseRow): Promise<Result<readonly string[]>> {
-  const link = podLink(lease, pods.mtu);
+  const link = podLink(lease, pods);
   const fromPool = poolDifferences(pods.loop.pool(), attachmentOf(lease), {
     address: addressOfLease(lease),
     slot: lease.slot,
@@ -78,7 +78,7 @@ async function mend(pods: Pods, lease: LeaseRow): Promise<void> {
   if (lock === undefined || pods.held.get(key)?.lease !== lease) return;
   const found = await look(pods, lease);
   if (!found.ok || found.value.length === 0) return;
-  const made = await pods.kernel.attachPod(podLink(lease, pods.mtu));
+  const made = await pods.kernel.attachPod(podLink(lease, pods));
   const about = { attachment: key, pod: lease.pod, differences: found.value };
   if (made.ok) pods.log.warn(about, "the pod's interface was mended");
   else pods.log.error({ ...about, fault: made.fault }, "the pod's interface could not be mended");

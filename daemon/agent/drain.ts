@@ -5,7 +5,6 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { type Kernel } from "../core/kernel.ts";
 import { type Pool } from "../core/pool/model.ts";
 import { type LeaseRecord } from "../core/pool/records.ts";
 import { sentence, type StartFault } from "./facts.ts";
@@ -23,7 +22,7 @@ export function stillUsed(leases: readonly LeaseRecord[]): string {
 
 /** Waits until no ENI of ours is left, then removes what is ours from the node. */
 export async function drained(
-  { pool, kernel }: { readonly pool: () => Pool; readonly kernel: Kernel },
+  { pool, clean }: { readonly pool: () => Pool; readonly clean: () => Promise<Result<void>> },
   log: Log,
   stop: AbortSignal,
 ): Promise<Result<void, StartFault>> {
@@ -33,7 +32,7 @@ export async function drained(
     const state = pool();
     const enis = [...state.enis.values()].filter((eni) => eni.borrowed !== true);
     if (state.cloudSeen && enis.length === 0) {
-      const cleaned = await kernel.cleanHost();
+      const cleaned = await clean();
       if (!cleaned.ok) return failed({ text: sentence(cleaned.fault) });
       log.info(
         { tookMs: Math.round(performance.now() - startedMs) },

@@ -19,7 +19,7 @@ import {
   type StartFault,
   storedFacts,
 } from "./facts.ts";
-import { type NodeOptions } from "./node-options.ts";
+import { type EniNodeOptions } from "./node-options.ts";
 import { type Records, recordsOf } from "./persist.ts";
 import { poolSettings } from "./settings.ts";
 
@@ -36,7 +36,7 @@ export type Known = {
 
 /** Who and where we are, and what we had. At a first start the cloud is asked, and a wrong configuration shows here. */
 export async function learnFacts(
-  options: NodeOptions,
+  options: EniNodeOptions,
   store: Store,
   stack: AsyncDisposableStack,
 ): Promise<Result<Known, StartFault>> {

@@ -32,6 +32,8 @@ export type PodsOptions = {
   readonly log: Log;
   /** Bytes; of both ends of the pod's link. */
   readonly mtu: number;
+  /** False: pods' addresses are of a block of the node, and `slot` of a lease is no ENI's. */
+  readonly onEnis: boolean;
   /** The longest that an ADD waits for an address, whatever the caller would. */
   readonly addTimeoutMs: number;
   /** Leases of a former run, of this boot. */
@@ -70,9 +72,10 @@ export function podName(args: Readonly<Record<string, string>>): string {
   return name === undefined ? "" : `${args["K8S_POD_NAMESPACE"] ?? ""}/${name}`;
 }
 
-export function podLink(lease: LeaseRow, mtu: number): PodLink {
+export function podLink(lease: LeaseRow, { mtu, onEnis }: Pick<PodsOptions, "mtu" | "onEnis">): PodLink {
   const { hostName, netns, ifName, slot } = lease;
-  return { hostName, netns, ifName, addresses: { v4: addressOfLease(lease) }, slot, mtu, datapath: "veth" };
+  const addresses = { v4: addressOfLease(lease) };
+  return { hostName, netns, ifName, addresses, ...(onEnis && { slot }), mtu, datapath: "veth" };
 }
 
 /** The store keeps text that this agent wrote; anything else in it is damage. */
@@ -84,9 +87,9 @@ export function addressOfLease(lease: LeaseRow): Ipv4 {
 
 /** Kernel first, then the pool: an address must not be given to another pod while packets still reach this one. */
 export async function remove(pods: Pods, lease: LeaseRow): Promise<Result<void>> {
-  const { kernel, log, nowMs, mtu } = pods;
+  const { kernel, log, nowMs } = pods;
   const startedMs = nowMs();
-  const removed = await kernel.detachPod(podLink(lease, mtu));
+  const removed = await kernel.detachPod(podLink(lease, pods));
   const about = { attachment: attachmentKey(attachmentOf(lease)), pod: lease.pod, address: lease.address };
   if (!removed.ok) {
     log.warn({ ...about, fault: removed.fault }, "the pod's interface could not be removed");

@@ -9,12 +9,14 @@ import { type Log } from "./log.ts";
 
 export type NodeOptions = {
   readonly args: Arguments;
-  readonly config: LoadedConfig;
   readonly log: Log;
   readonly stop: AbortSignal;
   /** Where the netlink thread's program is, for the bundle. */
   readonly workerUrl?: URL;
 };
+
+/** On an ECS instance. */
+export type EniNodeOptions = NodeOptions & { readonly config: LoadedConfig };
 
 /** Wall-clock milliseconds that never go back while the agent runs, and go on after a restart. */
 export function nowMs(): number {

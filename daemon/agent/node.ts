@@ -8,20 +8,25 @@ import { readFile } from "node:fs/promises";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type AgentApi, openRpcServer } from "../rpc/server.ts";
-import { openStore } from "../store/store.ts";
+import { openStore, type Store } from "../store/store.ts";
 import { drained } from "./drain.ts";
 import { sentence, type StartFault } from "./facts.ts";
 import { removeHostFiles } from "./host-files.ts";
 import { type NodeOptions, nowMs } from "./node-options.ts";
-import { openParts } from "./parts.ts";
 import { keepPublished } from "./publish.ts";
+import { type Running } from "./serving.ts";
 
 /** How long calls under way may go on after the signal to stop. */
 const DRAIN_MS = 5000;
 
+/** Opens all behind the socket. */
+export type OpenNode = (store: Store) => Promise<Result<Running, StartFault>>;
+
 /** Runs the agent until `stop`; resolves with why it could not start, if so. */
-export async function runNode(options: NodeOptions): Promise<Result<void, StartFault>> {
-  const { args, log, stop } = options;
+export async function runNode(
+  { args, log, stop }: NodeOptions,
+  open: OpenNode,
+): Promise<Result<void, StartFault>> {
   const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
   let api = refusing("it is starting");
   const rpc = await openRpcServer({
@@ -42,7 +47,7 @@ export async function runNode(options: NodeOptions): Promise<Result<void, StartF
   if (!opened.ok) return failed({ text: sentence(opened.fault) });
   using store = opened.value;
   for (const notice of store.notices) log.warn(notice);
-  const parts = await openParts(options, store);
+  const parts = await open(store);
   if (!parts.ok) return parts;
   await using running = parts.value;
   // Awaited here: the parts must not be closed before it has ended.

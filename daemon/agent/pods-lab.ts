@@ -110,6 +110,7 @@ export function openPodsLab(leases: readonly LeaseRow[] = []): PodsLab {
       forget: (of: Attachment) => ok(void kept.delete(attachmentKey(of))),
     },
     mtu: 1500,
+    onEnis: true,
     addTimeoutMs: 60_000,
     leases,
   });

@@ -1,0 +1,216 @@
+/**
+ * What every agent has, wherever its addresses come from: spool, kernel, pool, pods, STATUS. Each is closed again in the
+ * reverse order.
+ *
+ * @module
+ */
+import { attachmentKey } from "../../proto/attachment.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { type Pool } from "../core/pool/model.ts";
+import { type LeaseRecord } from "../core/pool/records.ts";
+import { openKernel, type OpenKernel } from "../netlink/kernel.ts";
+import { openNetns } from "../netlink/netns.ts";
+import { type AgentApi } from "../rpc/server.ts";
+import { openSpool, type Spool, type SpoolNotice } from "../spool/spool.ts";
+import { type LeaseRow } from "../store/schema.ts";
+import { type Store } from "../store/store.ts";
+import { type Datapath } from "./datapath.ts";
+import { stillUsed } from "./drain.ts";
+import { sentence, type StartFault } from "./facts.ts";
+import { watchIdle } from "./idle.ts";
+import { attachmentOf } from "./leases.ts";
+import { type Log } from "./log.ts";
+import { type Loop, type LoopOptions, startLoop } from "./loop.ts";
+import { type NodeOptions, nowMs } from "./node-options.ts";
+import { openPods, type OpenPods } from "./pods.ts";
+import { openStatus, type StatusWatch } from "./status.ts";
+
+export type Running = AsyncDisposable & {
+  readonly api: AgentApi;
+  readonly pool: () => Pool;
+  /** Takes all that is ours from the node: the end of a drain. */
+  readonly clean: () => Promise<Result<void>>;
+};
+
+/** What is opened before anything is known of addresses. */
+export type Base = {
+  readonly options: NodeOptions;
+  readonly store: Store;
+  readonly kernel: OpenKernel;
+  readonly spool: Spool;
+  /** Of this boot. */
+  readonly leases: readonly LeaseRow[];
+  /** Whom the spool tells of DELs, once they are there. */
+  readonly late: { pods?: OpenPods };
+};
+
+/** Where addresses come from, and what the datapath of the node consists of. */
+export type Supply = Pick<LoopOptions, "initial" | "instanceType"> & {
+  /** Opens what carries out the pool's effects; called once, `pool` is the loop's. */
+  readonly actOn: (pool: () => Pool) => LoopOptions["act"];
+  readonly onPool: (pool: Pool) => void;
+  /** Bytes; of pods' interfaces. */
+  readonly mtu: number;
+  readonly addTimeoutMs: number;
+  /** False: pods' addresses are of a block of the node. */
+  readonly onEnis: boolean;
+  readonly datapathOf: (parts: { readonly pods: OpenPods; readonly pool: () => Pool }) => Datapath;
+  /** The first event. */
+  readonly begin: (loop: Loop) => void;
+};
+
+/** How long an interrupted ADD is being undone. */
+const UNDO_MS = 10_000;
+
+/** `records`: who has addresses, as the store says. A node with pods is not drained. */
+export async function openBase(
+  options: NodeOptions,
+  store: Store,
+  records: readonly LeaseRecord[],
+  stack: AsyncDisposableStack,
+): Promise<Result<Base, StartFault>> {
+  const { log, args } = options;
+  const late: Base["late"] = {};
+  const spooled = openSpool({
+    directory: args.spoolDir,
+    carryOut: async ({ attachment }, pending) =>
+      late.pods?.replayDel(attachment, pending) ?? failed({ kind: "not-ready", reason: "it is starting" }),
+    report: (notice) => logNotice(log, notice),
+    nowMs,
+  });
+  if (!spooled.ok) return failed({ text: spooled.fault });
+  const spool = stack.use(spooled.value);
+  const used = records.filter(({ attachment }) => !spool.has(attachment));
+  if (args.drain && used.length > 0) return failed({ text: stillUsed(used) });
+  const kernel = stack.use(
+    await openKernel(options.workerUrl === undefined ? {} : { workerUrl: options.workerUrl }),
+  );
+  const prepared = await kernel.prepareHost();
+  if (!prepared.ok) return failed({ text: sentence(prepared.fault) });
+  return ok({ options, store, kernel, spool, leases: store.load().leases, late });
+}
+
+/** What a former run left half done is finished, and DELs that nobody heard are carried out, before it resolves. */
+export async function openServing(
+  base: Base,
+  supply: Supply,
+  stack: AsyncDisposableStack,
+): Promise<Omit<Running, typeof Symbol.asyncDispose>> {
+  const { kernel, spool, leases, options } = base;
+  const { loop, pods, status } = openState(base, supply, stack);
+  base.late.pods = pods;
+  // No DEL is begun while the parts close that it needs.
+  stack.defer(() => spool[Symbol.asyncDispose]());
+  supply.begin(loop);
+  await finishInterrupted(pods, leases, options.log);
+  await spool.replay();
+  const giveBack = async (idle: boolean): Promise<void> => {
+    // What the collector frees first.
+    if (idle) await globalThis.gc?.({ type: "major", execution: "async" });
+    await kernel.giveBackMemory();
+  };
+  const idle = stack.use(watchIdle({ nowMs: () => performance.now(), giveBack }));
+  return {
+    api: {
+      ...pods,
+      add(call) {
+        idle.called();
+        return pods.add(call);
+      },
+      del(call) {
+        idle.called();
+        return pods.del(call);
+      },
+      status: () => status.status(),
+    },
+    pool: loop.pool,
+    clean: () => kernel.cleanHost(),
+  };
+}
+
+/** The loop, and what works on its state. */
+function openState(
+  { options, store, kernel, spool, leases }: Base,
+  supply: Supply,
+  stack: AsyncDisposableStack,
+) {
+  const { log } = options;
+  const late: { status?: StatusWatch } = {};
+  const write: LoopOptions["write"] = (changes) => store.write(changes);
+  const loop: Loop = stack.use(
+    startLoop({
+      initial: supply.initial,
+      write,
+      act: supply.actOn(() => loop.pool()),
+      nowMs,
+      instanceType: supply.instanceType,
+      onPool(pool) {
+        late.status?.onPool(pool);
+        supply.onPool(pool);
+      },
+      log,
+    }),
+  );
+  const pods = openPods({
+    loop,
+    kernel,
+    checkNetns,
+    write,
+    pendingDels: spool,
+    nowMs,
+    log,
+    mtu: supply.mtu,
+    onEnis: supply.onEnis,
+    addTimeoutMs: supply.addTimeoutMs,
+    leases,
+  });
+  const status = stack.use(
+    openStatus({
+      ...supply.datapathOf({ pods, pool: loop.pool }),
+      pool: loop.pool,
+      nowMs,
+      log,
+      onBug: (error) => log.error({ err: error }, "a look at the datapath failed by a bug"),
+    }),
+  );
+  late.status = status;
+  return { loop, pods, status };
+}
+
+function checkNetns(path: string): Result<void> {
+  const opened = openNetns(path, undefined);
+  if (!opened.ok) return opened;
+  opened.value[Symbol.dispose]();
+  return ok(undefined);
+}
+
+/** ADDs that were cut off between lease and reply: the runtime never heard of them and will ask again. */
+async function finishInterrupted(pods: OpenPods, leases: readonly LeaseRow[], log: Log): Promise<void> {
+  const { signal } = new AbortController();
+  for (const lease of leases.filter(({ state }) => state === "pending")) {
+    const attachment = attachmentOf(lease);
+    const call = { attachment, netns: lease.netns, args: {}, deadlineMs: UNDO_MS, traceparent: "", signal };
+    const undone = await pods.del(call);
+    log.info({ attachment, address: lease.address, undone: undone.ok }, "an interrupted ADD was undone");
+  }
+}
+
+function logNotice(log: Log, notice: SpoolNotice): void {
+  switch (notice.kind) {
+    case "carried-out":
+      return log.info({ attachment: attachmentKey(notice.attachment) }, "a kept DEL was carried out");
+    case "failed": {
+      const { fault, retryMs } = notice;
+      return log.warn({ attachment: attachmentKey(notice.attachment), fault, retryMs }, "a kept DEL failed");
+    }
+    case "rejected":
+      return log.warn(
+        { file: notice.file, reason: notice.reason },
+        "a file in the spool is no DEL; it was set aside",
+      );
+    case "unreadable":
+      return log.warn({ reason: notice.reason }, "the spool could not be read or watched");
+    default:
+      return notice satisfies never;
+  }
+}
