@@ -2,7 +2,7 @@
 # Builds cnitool, the CNI project's own client, below .cache and prints its path. Says on standard error what it does;
 # where the program is there already it does nothing. Usage: test/cnitool.sh
 #
-#   with go in PATH: its Go module, by way of the module proxy: .cache/cnitool-vVERSION, which has all verbs
+#   with go in PATH or /usr/local/go: its Go module, by way of the module proxy: .cache/cnitool-vVERSION, which has all verbs
 #   else (or if that fails), .cache/cnitool-debian, which has add, check and del: Debian's or Ubuntu's source package,
 #   with their Go. /etc/apt stays as it is: the sources are asked through a list of our own.
 set -eu
@@ -17,6 +17,8 @@ say() { printf 'cnitool.sh: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 from_module() {
+  # Where go.dev's own archive is unpacked to.
+  PATH="$PATH:/usr/local/go/bin"
   command -v go >/dev/null 2>&1 || return 1
   say "building github.com/containernetworking/cni/cnitool $VERSION with $(go env GOVERSION), everything below .cache"
   env CGO_ENABLED=0 GOBIN="$work/bin" GOPATH="$work/gopath" GOCACHE="$work/gocache" GOFLAGS=-modcacherw \

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Mac } from "../../proto/addr.ts";
-import { type Arrivals, openArrivals } from "./arrival.ts";
+import { type Arrivals, openArrivals, READ_MS } from "./arrival.ts";
 import { type Client, openClient } from "./client.ts";
 import { createLink } from "./codec/link.ts";
 import { type Lab, mac, must, openLab, sh } from "./lab.ts";
@@ -54,7 +54,7 @@ describe("openArrivals()", () => {
     expect(await arrivals.wait(address, soon())).toEqual({ ok: true, value: { ifIndex, name: "eni1" } });
   });
 
-  it("tells of a device within 5 ms of its making", async () => {
+  it("tells of a device when it is made, not when it looks next", async () => {
     const delaysMs: number[] = [];
     for (let times = 0; times < 15; times++) {
       const address = nextMac();
@@ -66,8 +66,9 @@ describe("openArrivals()", () => {
       expect(must(result).name).toBe(`plug${address.slice(-2)}`);
       delaysMs.push(atMs - sinceMs);
     }
-    // The median: other work of the machine may hold up any single one.
-    expect(delaysMs.toSorted((a, b) => a - b)[7]).toBeLessThan(5);
+    // Somebody who looks every READ_MS is late by half of it. Some milliseconds are usual, and a busy machine may hold up many.
+    const median = delaysMs.toSorted((a, b) => a - b)[7];
+    expect(median).toBeLessThan(READ_MS / 4);
   });
 
   it("serves several at once, each with its own", async () => {

@@ -29,7 +29,7 @@ export type Arrivals = AsyncDisposable & {
 };
 
 /** How long one read holds a thread of the pool when nothing happens. */
-const READ_MS = 250;
+export const READ_MS = 250;
 const RECEIVE_BYTES = 64 * 1024;
 /** RTMGRP_LINK of <linux/rtnetlink.h>, in a `struct sockaddr_nl`. */
 const LINK_SOCKET: SocketOptions = {
@@ -160,7 +160,8 @@ function late(mac: Mac, waitedMs: number): Fault {
   return { kind: "deadline", what: `the appearance of the device ${mac}`, waitedMs: Math.round(waitedMs) };
 }
 
-type Received =
+/** What came of one read. */
+export type Received =
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
   | { readonly kind: "nothing" }
   /** The kernel had more to tell than the buffer holds. */
@@ -169,7 +170,8 @@ type Received =
 
 const readFile = promisify(read);
 
-async function readSome(fd: number): Promise<Received> {
+/** Waits in libuv's pool until there is something or the socket's own time is over. */
+export async function readSome(fd: number): Promise<Received> {
   try {
     const { bytesRead, buffer } = await readFile(fd, new Uint8Array(RECEIVE_BYTES), 0, RECEIVE_BYTES, null);
     return { kind: "bytes", bytes: buffer.subarray(0, bytesRead) };

@@ -43,6 +43,8 @@ export type Job =
   /** A socket in the node's namespace, for the main thread to read from. */
   | { readonly kind: "open"; readonly socket: SocketOptions }
   | { readonly kind: "close"; readonly fd: number }
+  /** What came to an opened socket, without waiting, until nothing is left or there are so many bytes. */
+  | { readonly kind: "drain"; readonly fd: number; readonly bytesMax: number }
   /** Gives memory back that nobody uses. */
   | { readonly kind: "relieve" }
   /** Closes all that the thread holds and ends it. */
@@ -61,6 +63,8 @@ export type JobResult =
   | { readonly kind: "exchanged"; readonly outcomes: readonly ExchangeOutcome[] }
   | { readonly kind: "opened"; readonly fd: number }
   | { readonly kind: "closed" }
+  /** `more`: there may be more. ENOBUFS is a failure: the socket had no room for something, and goes on. */
+  | { readonly kind: "drained"; readonly bytes: Uint8Array; readonly more: boolean }
   | { readonly kind: "relieved" }
   /** The job was not started: it waited longer than it may. */
   | { readonly kind: "expired" }

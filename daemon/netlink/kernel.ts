@@ -21,7 +21,7 @@ import { configureEni, type EniPorts, forgetEni, prepareEni } from "./eni.ts";
 import { runNft } from "./nft.ts";
 import { attachPod, type PodPorts, podTraces } from "./pods.ts";
 import { openRemoval } from "./removal.ts";
-import { openSocketThread } from "./socket.ts";
+import { openSocketThread, type SocketThread } from "./socket.ts";
 
 const RANDOM_BYTES = 4096;
 
@@ -44,6 +44,8 @@ export type OpenKernel = Kernel &
     linkDeletions(): number;
     /** Gives memory of the process back that nobody uses. */
     giveBackMemory(): Promise<void>;
+    /** For what else is done to this node's network: `openHybridNetwork`. Ends with the kernel. */
+    readonly thread: SocketThread;
   };
 
 /** Starts the netlink thread. Needs CAP_NET_ADMIN, CAP_NET_RAW (ARP) and CAP_SYS_ADMIN (setns). */
@@ -92,6 +94,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
       const cleaned = await cleanHost(enis);
       return deleted.ok ? cleaned : deleted;
     },
+    thread,
     linkDeletions: () => doomed.deletions(),
     async giveBackMemory() {
       await thread.run({ kind: "relieve" });

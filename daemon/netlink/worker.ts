@@ -71,6 +71,8 @@ function serve(port: MessagePort, options: ThreadOptions): void {
       case "close":
         close(job.fd);
         return { kind: "closed" };
+      case "drain":
+        return drain(job.fd, job.bytesMax);
       case "relieve":
         globalThis.gc?.();
         giveBackMemory();
@@ -155,6 +157,24 @@ function converse(fd: number, { bytes, lastSeq, tolerated }: Exchange): Received
     refused ||= seen.refused;
     if (seen.last) return { outcome: { kind: "answered", bytes: joined(parts) }, refused };
   }
+}
+
+/** Sees to it that a reader of notifications costs one message, however many there are. */
+function drain(fd: number, bytesMax: number): JobResult {
+  const parts: Uint8Array[] = [];
+  for (let bytes = 0; bytes < bytesMax;) {
+    const length = recv(fd, buffer, RECEIVE_BYTES, C.MSG_TRUNC | C.MSG_DONTWAIT);
+    if (length < 0) {
+      const code = errno();
+      if (code === C.EINTR) continue;
+      if (code === C.EAGAIN) return { kind: "drained", bytes: joined(parts), more: false };
+      return { kind: "failed", failure: { call: "recv", errno: code } };
+    }
+    if (length > RECEIVE_BYTES) return { kind: "failed", failure: { call: "recv", errno: C.EMSGSIZE } };
+    parts.push(buffer.slice(0, length));
+    bytes += length;
+  }
+  return { kind: "drained", bytes: joined(parts), more: true };
 }
 
 /** What the messages in the first `length` bytes of the buffer mean for the conversation. */

@@ -6,7 +6,13 @@
  * @module
  */
 import { readdir } from "node:fs/promises";
-import { differences, hostSnapshot, networkSnapshot, type Snapshot } from "../harness/snapshot.ts";
+import {
+  differences,
+  hostSnapshot,
+  machineChanges,
+  networkSnapshot,
+  type Snapshot,
+} from "../harness/snapshot.ts";
 import { type SimEni, type SimNode } from "../harness/simulator.ts";
 import { type Cluster, openCluster } from "./cluster.ts";
 import { freeName, removalCommand } from "./name.ts";
@@ -37,7 +43,7 @@ async function demo(name: string, report: Report, keep: boolean): Promise<void> 
     await cluster.drain();
     await proveNothingLeft(cluster, report, nodesBefore);
     await cluster.down();
-    const left = differences(before, await hostSnapshot());
+    const left = machineChanges(before, await hostSnapshot(), name);
     report.check(
       left.length === 0,
       `the machine is as it was: namespaces, links, rules, nftables, /var/run, /etc`,

@@ -12,7 +12,7 @@ import { type Agent, type AgentOptions, prepareAgent, runAgent, startAgent } fro
 import { type CniResult, deletePodNamespace, type Pod } from "../harness/pod.ts";
 import { must, type Ran, run, until } from "../harness/process.ts";
 import { program } from "../harness/programs.ts";
-import { differences, hostSnapshot, type Snapshot } from "../harness/snapshot.ts";
+import { differences, hostSnapshot, machineChanges, type Snapshot } from "../harness/snapshot.ts";
 import { ping } from "../harness/traffic.ts";
 import { note } from "../runtime/notes.ts";
 import { type OneNode, openOneNode, socketOf } from "./one-node.ts";
@@ -104,7 +104,7 @@ describe("cnitool", () => {
   afterAll(async () => {
     await agent.kill();
     await one[Symbol.asyncDispose]();
-    expect(differences(machine, await hostSnapshot())).toEqual([]);
+    expect(machineChanges(machine, await hostSnapshot(), `tw${process.pid}c`)).toEqual([]);
   });
 
   it("adds and deletes pods with 10-terway.conf and with a list, twice without complaint", async () => {
@@ -162,7 +162,7 @@ describe("cnitool", () => {
   });
 
   it("checks a pod: sound, damaged, sound again", async () => {
-    const client = await clientOf110("check");
+    const client = await newestClient("check");
     const pod = await one.pod("check", options);
     const result = resultOf(await cnitool(client, "add", pod));
     const checked = async (): Promise<object> => {
@@ -183,10 +183,10 @@ describe("cnitool", () => {
 
   it("collects what nobody deleted, and leaves what lives", async ({ skip }) => {
     if (!hasAllVerbs(tool)) skip(ONLY_THREE_VERBS);
-    const client = await clientOf110("gc");
+    const client = await newestClient("gc");
     const stale = await one.pod("stale", options);
     const { interfaces, ips } = resultOf(await cnitool(client, "add", stale));
-    const other = await clientOf110("others-gc");
+    const other = await newestClient("others-gc");
     const living = await one.pod("living", options);
     resultOf(await cnitool(other, "add", living));
     // The client forgets the pod, and its namespace goes: only the agent knows of it still.
@@ -208,7 +208,7 @@ describe("cnitool", () => {
 
   it("asks for the status: ready, and code 50 when the agent is away", async ({ skip }) => {
     if (!hasAllVerbs(tool)) skip(ONLY_THREE_VERBS);
-    const client = await clientOf110("status");
+    const client = await newestClient("status");
     const pod = await one.pod("status", options);
     expect(await cnitool(client, "status", pod)).toMatchObject({ status: 0, stdout: "" });
     expect(await agent.stop()).toBe(0);
@@ -227,9 +227,10 @@ describe("cnitool", () => {
     expect(await one.simulator.brokenInvariants()).toEqual([]);
   });
 
-  async function clientOf110(name: string): Promise<Client> {
+  /** With a list of the newest version that the client knows. */
+  async function newestClient(name: string): Promise<Client> {
     const plugin = { type: "terway", agent_socket: socketOf(options) };
-    const list = { cniVersion: "1.1.0", name: "terway", plugins: [plugin] };
+    const list = { cniVersion: hasAllVerbs(tool) ? "1.1.0" : "1.0.0", name: "terway", plugins: [plugin] };
     return openClient(one.directory, tool, `${name}.conflist`, list);
   }
 });

@@ -76,3 +76,23 @@ export function differences(before: Snapshot, after: Snapshot): string[] {
     return came.length + went.length === 0 ? [] : [`${title}: ${[...came, ...went].join(" | ")}`];
   });
 }
+
+/**
+ * What changed on the machine itself. Of namespaces only those that begin with `name` count: those of programs that run
+ * beside this one are theirs, and so are their temporary directories.
+ */
+export function machineChanges(before: Snapshot, after: Snapshot, name: string): string[] {
+  const own = (snapshot: Snapshot): Snapshot => ({
+    ...snapshot,
+    "ip netns": linesOf(snapshot["ip netns"], name),
+    "/tmp/terway-*": "",
+  });
+  return differences(own(before), own(after));
+}
+
+function linesOf(text: string | undefined, start: string): string {
+  return (text ?? "")
+    .split("\n")
+    .filter((line) => line.startsWith(start))
+    .join("\n");
+}

@@ -9,19 +9,12 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { must, until } from "../harness/process.ts";
 import { program } from "../harness/programs.ts";
-import { differences, hostSnapshot, type Snapshot } from "../harness/snapshot.ts";
+import { differences, hostSnapshot, machineChanges, type Snapshot } from "../harness/snapshot.ts";
 import { ping } from "../harness/traffic.ts";
 import { type OneNode, openOneNode } from "../e2e/one-node.ts";
 import { installPlugin } from "./containerd.ts";
 import { measureSandboxes, median, untilNetwork, useBridge } from "./measure.ts";
-import {
-  CONF_NAME,
-  machineChanges,
-  missingProgram,
-  openRuntimeNode,
-  QUICK_CLOUD,
-  type RuntimeNode,
-} from "./node.ts";
+import { CONF_NAME, missingProgram, openRuntimeNode, QUICK_CLOUD, type RuntimeNode } from "./node.ts";
 import { cannotRun, note } from "./notes.ts";
 import { type CniRecord, recordsIn } from "./recorder.ts";
 

@@ -8,11 +8,11 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../harness/process.ts";
-import { differences, hostSnapshot, type Snapshot } from "../harness/snapshot.ts";
+import { differences, hostSnapshot, machineChanges, type Snapshot } from "../harness/snapshot.ts";
 import { ping } from "../harness/traffic.ts";
 import { type OneNode, openOneNode } from "../e2e/one-node.ts";
 import { untilNetwork } from "./measure.ts";
-import { machineChanges, missingProgram, openRuntimeNode, QUICK_CLOUD, type RuntimeNode } from "./node.ts";
+import { missingProgram, openRuntimeNode, QUICK_CLOUD, type RuntimeNode } from "./node.ts";
 import { cannotRun } from "./notes.ts";
 import { recordsIn } from "./recorder.ts";
 

@@ -9,7 +9,6 @@ import { join } from "node:path";
 import { type Agent, type AgentOptions, drainAgent, prepareAgent, startAgent } from "../harness/agent.ts";
 import { run } from "../harness/process.ts";
 import { program } from "../harness/programs.ts";
-import { differences, type Snapshot } from "../harness/snapshot.ts";
 import { type Ping, parsePing } from "../harness/traffic.ts";
 import { type OneNode } from "../e2e/one-node.ts";
 import { type Containerd, containerdVersion, installPlugin, startContainerd } from "./containerd.ts";
@@ -172,21 +171,4 @@ function nodeOf(
     },
   };
   return self;
-}
-
-/** What changed on the machine itself; namespaces and files of tests that run beside this one are theirs. */
-export function machineChanges(before: Snapshot, after: Snapshot, name: string): string[] {
-  const own = (snapshot: Snapshot): Snapshot => ({
-    ...snapshot,
-    "ip netns": linesOf(snapshot["ip netns"], name),
-    "/tmp/terway-*": "",
-  });
-  return differences(own(before), own(after));
-}
-
-function linesOf(text: string | undefined, start: string): string {
-  return (text ?? "")
-    .split("\n")
-    .filter((line) => line.startsWith(start))
-    .join("\n");
 }

@@ -1,0 +1,36 @@
+/**
+ * Taking all of the hybrid network away, whatever made it: an agent that ran before, another configuration.
+ *
+ * @module
+ */
+import { failed, ok, type Result } from "../../../proto/result.ts";
+import { type Device } from "../../core/datapath/thing.ts";
+import { changesOf } from "../../core/hybrid/plan.ts";
+import { decodeLink, getLink } from "../codec/link.ts";
+import { lookAt } from "../look.ts";
+import { carryOut } from "./change.ts";
+import { removeDevices } from "./device.ts";
+import { removeTables } from "./nat.ts";
+import { type PassPorts } from "./pass.ts";
+import { readThings } from "./read.ts";
+
+/** No failure where there is nothing. The first failure ends it; it may be called again. */
+export async function removeAll({ client, nodeNetns }: PassPorts): Promise<Result<void>> {
+  // With the device go its addresses, neighbours, forwarding entries and routes.
+  const devices = await removeDevices(client);
+  if (!devices.ok) return devices;
+  const routes = await readThings(client, { uplink: { name: "", ifIndex: 0 } }, []);
+  if (!routes.ok) return routes;
+  const carried = await carryOut(client, changesOf(new Map(), routes.value, true), routes.value);
+  if (!carried.ok) return carried;
+  const [failure] = carried.value.failures;
+  if (failure !== undefined) return failed(failure.fault);
+  return removeTables(client, nodeNetns, async (name): Promise<Result<Device | undefined>> => {
+    const links = await lookAt(client, `ip link show ${name}`, [getLink({ name })], ({ payload }) =>
+      decodeLink(payload),
+    );
+    if (!links.ok) return links;
+    const [link] = links.value;
+    return ok(link === undefined ? undefined : { name, ifIndex: link.index });
+  });
+}

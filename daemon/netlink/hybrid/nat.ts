@@ -1,0 +1,180 @@
+/**
+ * Our tables of nftables: whether they are as the plan has them, and loading them where they are not.
+ *
+ * @module
+ */
+import { failed, ok, type Result } from "../../../proto/result.ts";
+import { type Device } from "../../core/datapath/thing.ts";
+import {
+  NFT_FAMILIES,
+  nftRemovalText,
+  type NftStructure,
+  UNKNOWN_COUNTER,
+} from "../../core/hybrid/nft-text.ts";
+import { HYBRID_TABLE, type NftFamily } from "../../core/hybrid/things.ts";
+import { answerFault, type Client, GONE } from "../client.ts";
+import { decodeNftCounter, getNftCounter } from "../codec/nft-counter.ts";
+import { addElements, decodeSetElements, dumpElements, nftBatch } from "../codec/nft-element.ts";
+import {
+  decodeNftRule,
+  decodeNftTable,
+  dumpNftRules,
+  getNftTable,
+  NFT_TABLE_DORMANT,
+  type TableKey,
+} from "../codec/nft-structure.ts";
+import { type NftType } from "../codec/nft-value.ts";
+import { lookAt } from "../look.ts";
+import { runNft } from "../nft.ts";
+import { NFT_PROTO, nodeSet } from "./encode.ts";
+import { setForwardingOf } from "./device.ts";
+
+const NETFILTER = { family: "netfilter" } as const;
+
+/** Loads what is missing or other than wanted, and removes the table of a family that is not wanted. Which were loaded. */
+export async function mendTables(
+  client: Client,
+  nodeNetns: string | undefined,
+  wanted: readonly NftStructure[],
+): Promise<Result<readonly NftFamily[]>> {
+  const loaded: NftFamily[] = [];
+  for (const family of NFT_FAMILIES) {
+    const structure = wanted.find((one) => one.family === family);
+    const state = await tableState(client, family, structure);
+    if (!state.ok) return state;
+    const text = structure === undefined ? nftRemovalText(family) : structure.text;
+    const isRight = structure === undefined ? state.value === "missing" : state.value === "right";
+    if (isRight) continue;
+    // A dormant table is woken only by being made anew.
+    const whole = state.value === "dormant" ? `${nftRemovalText(family)}${text}` : text;
+    const done = await runNft(whole, nodeNetns);
+    if (!done.ok) return done;
+    if (structure !== undefined) loaded.push(family);
+  }
+  return ok(loaded);
+}
+
+/** Takes all of ours away, and switches forwarding off again where we have switched it on. */
+export async function removeTables(
+  client: Client,
+  nodeNetns: string | undefined,
+  deviceOf: (name: string) => Promise<Result<Device | undefined>>,
+): Promise<Result<void>> {
+  const devices = await elementsOf(client, "forwarding", "ifname");
+  if (!devices.ok) return devices;
+  for (const value of devices.value) {
+    const device = value.kind === "ifname" ? await deviceOf(value.name) : ok(undefined);
+    if (!device.ok) return device;
+    const off =
+      device.value === undefined ? ok(undefined) : await setForwardingOf(client, device.value, false);
+    if (!off.ok) return off;
+  }
+  for (const family of NFT_FAMILIES) {
+    const table = await tableOf(client, family);
+    if (!table.ok) return table;
+    const removed =
+      table.value === undefined ? ok(undefined) : await runNft(nftRemovalText(family), nodeNetns);
+    if (!removed.ok) return removed;
+  }
+  return ok(undefined);
+}
+
+/** Notes that forwarding of a device is on because of us. Before it is switched on. */
+export async function rememberForwarding(client: Client, { name }: Device): Promise<Result<void>> {
+  const element = { key: [{ kind: "ifname", name }] } as const;
+  const requests = nftBatch(addElements(nodeSet("ip", "forwarding"), [element]));
+  const answers = await client.ask([{ ...NETFILTER, requests, ack: "as-is" }]);
+  if (!answers.ok) return answers;
+  const refused = answers.value[0]?.find(({ kind }) => kind !== "done");
+  return refused === undefined
+    ? ok(undefined)
+    : failed(answerFault(`remember forwarding of ${name}`, refused));
+}
+
+/** Packets of VXLAN that no known node sent, since the table was made. */
+export async function unknownSenders(client: Client): Promise<Result<bigint>> {
+  let sum = 0n;
+  for (const family of NFT_FAMILIES) {
+    const request = getNftCounter(keyOfTable(family), UNKNOWN_COUNTER);
+    const looked = await lookAt(
+      client,
+      "nft list counter",
+      [request],
+      ({ payload }) => decodeNftCounter(payload),
+      NETFILTER,
+    );
+    if (!looked.ok) return looked;
+    sum += looked.value[0]?.packets ?? 0n;
+  }
+  return ok(sum);
+}
+
+type TableState = "missing" | "dormant" | "other" | "right";
+
+async function tableState(
+  client: Client,
+  family: NftFamily,
+  wanted: NftStructure | undefined,
+): Promise<Result<TableState>> {
+  const table = await tableOf(client, family);
+  if (!table.ok) return table;
+  if (table.value === undefined) return ok("missing");
+  if (((table.value.flags ?? 0) & NFT_TABLE_DORMANT) !== 0) return ok("dormant");
+  if (wanted === undefined) return ok("other");
+  const version = await elementsOf(client, "version", "mark", family);
+  if (!version.ok) return version;
+  const [number] = version.value;
+  if (number?.kind !== "mark" || number.mark !== wanted.version) return ok("other");
+  const rules = await client.dump(
+    "nft list table",
+    dumpNftRules(keyOfTable(family)),
+    decodeNftRule,
+    NETFILTER,
+  );
+  if (!rules.ok) return rules;
+  const right = Object.entries(wanted.rules).every(
+    ([chain, count]) =>
+      rules.value.filter((rule) => rule.table === HYBRID_TABLE && rule.chain === chain).length >= count,
+  );
+  return ok(right ? "right" : "other");
+}
+
+function keyOfTable(family: NftFamily): TableKey {
+  return { family: NFT_PROTO[family], table: HYBRID_TABLE };
+}
+
+async function tableOf(
+  client: Client,
+  family: NftFamily,
+): Promise<Result<{ readonly flags?: number } | undefined>> {
+  const request = getNftTable(keyOfTable(family));
+  const looked = await lookAt(
+    client,
+    "nft list tables",
+    [request],
+    ({ payload }) => decodeNftTable(payload),
+    NETFILTER,
+  );
+  return looked.ok ? ok(looked.value[0]) : looked;
+}
+
+type Value = NonNullable<ReturnType<typeof decodeSetElements>["elements"][number]["key"][number]>;
+
+/** The elements of a set; none where there is no set. */
+async function elementsOf(
+  client: Client,
+  set: "version" | "forwarding",
+  type: NftType,
+  family: NftFamily = "ip",
+): Promise<Result<readonly Value[]>> {
+  const decode = (payload: Uint8Array): readonly Value[] =>
+    decodeSetElements(payload, { key: [type] }).elements.flatMap(({ key }) => key);
+  const dumped = await client.dump(
+    `nft list set ${set}`,
+    dumpElements(nodeSet(family, set)),
+    decode,
+    NETFILTER,
+  );
+  if (dumped.ok) return ok(dumped.value.flat());
+  return dumped.fault.kind === "kernel" && GONE.has(dumped.fault.errno) ? ok([]) : dumped;
+}
