@@ -217,8 +217,11 @@ export function remedyFor(fault: Fault): string {
     case "bad-env":
     case "stdin":
       return "call the plugin as a CNI runtime does (CNI SPEC.md 1.1.0, section 2)";
-    case "bad-json":
     case "bad-config":
+      if (fault.key.startsWith("runtimeConfig"))
+        return "correct the pod's annotation or what else the runtime takes it from; without it there is no limit";
+      return "correct the file in /etc/cni/net.d (from 10-terway.conf of the ConfigMap eni-config)";
+    case "bad-json":
       return "correct the file in /etc/cni/net.d (from 10-terway.conf of the ConfigMap eni-config)";
     case "unsupported-version":
       return `use one of ${fault.supported.join(", ")}`;
