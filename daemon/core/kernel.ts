@@ -28,7 +28,14 @@ export type EniLink = {
 export type PodAddresses = { readonly v4?: Ipv4; readonly v6?: Ipv6 };
 
 /** A limit of bandwidth. */
-export type Rate = { readonly bitsPerSecond: number; readonly burstBytes: number };
+export type Rate = {
+  readonly bitsPerSecond: number;
+  /** 0: nobody has asked for one; the datapath takes what suits the rate. */
+  readonly burstBytes: number;
+};
+
+/** `ingress`: to the pod; `egress`: from it. What is absent has no limit. */
+export type Bandwidth = { readonly ingress?: Rate; readonly egress?: Rate };
 
 /** A pod's interface, before it is made. */
 export type PodLink = {
@@ -44,8 +51,7 @@ export type PodLink = {
   /** Bytes. */
   readonly mtu: number;
   readonly datapath: "veth" | "ipvlan";
-  /** `ingress`: to the pod; `egress`: from it. What is absent has no limit. */
-  readonly bandwidth?: { readonly ingress?: Rate; readonly egress?: Rate };
+  readonly bandwidth?: Bandwidth;
 };
 
 /** What was made: the facts of the CNI result. */

@@ -18,8 +18,9 @@ import { IFF } from "./codec/link-base.ts";
 import { decodeNeighbour, getNeighbour, NUD } from "./codec/neighbour.ts";
 import { decodeSetElements, getElement } from "./codec/nft-element.ts";
 import { POD_MAP } from "./encode-step.ts";
+import { checkLimits } from "./limits.ts";
 import { lookAt, makesLinkLocal, together, wrongs } from "./look.ts";
-import { arePeers } from "./pods.ts";
+import { arePeers, limitsOf } from "./pods.ts";
 import { openNetns } from "./netns.ts";
 import { routesOf } from "./table.ts";
 
@@ -110,9 +111,10 @@ async function hostLines(
   const { hostName, hostMac, podMac } = pod;
   const address = addressOf(pod);
   if (link === undefined) return ok([`device ${hostName} is missing`]);
-  const [routes, neighbour] = await Promise.all([
+  const [routes, neighbour, limits] = await Promise.all([
     routesOf(client, TABLE.pods, link.index),
     neighbourLines(client, { device: hostName, index: link.index, dst: address, mac: podMac }),
+    checkLimits(client, limitsOf(pod, link.index)),
   ]);
   if (!routes.ok) return routes;
   const conf = link.afSpec?.inet?.conf;
@@ -140,7 +142,7 @@ async function hostLines(
       `route ${address}/32 dev ${hostName} in table ${TABLE.pods} is missing`,
     ],
   ]);
-  return together([ok([...linkLines(hostName, link, hostMac), ...wrong]), neighbour]);
+  return together([ok([...linkLines(hostName, link, hostMac), ...wrong]), neighbour, limits]);
 }
 
 async function podLines(

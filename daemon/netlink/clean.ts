@@ -10,6 +10,7 @@ import { failed, ok, type Result } from "../../proto/result.ts";
 import { nftCleanText } from "../core/datapath/host-plan.ts";
 import { eniChain, eniTable, GROUP, PROTOCOL, SLOT_MAX } from "../core/datapath/layout.ts";
 import { type Step } from "../core/datapath/step.ts";
+import { limitedIndex } from "../core/datapath/traffic.ts";
 import { applyAll } from "./apply.ts";
 import { type Client } from "./client.ts";
 import { dumpLinks, dumpNeighbours, dumpRoutes, dumpRules } from "./codec/dump.ts";
@@ -33,7 +34,8 @@ export async function cleanHost(ports: EniPorts): Promise<Result<void>> {
   const pods = await podRoutes(client);
   if (!pods.ok) return pods;
   const used = new Set(pods.value.map(({ ifIndex }) => ifIndex));
-  const abandoned = links.value.filter((link) => isPodLink(link) && !used.has(link.index));
+  const isUsed = (index: number): boolean => used.has(index) || used.has(limitedIndex(index) ?? -1);
+  const abandoned = links.value.filter((link) => isPodLink(link) && !isUsed(link.index));
   const first = await applyAll(
     client,
     abandoned.map(({ index, name }) => ({ op: "delete-link", name: name ?? String(index) })),

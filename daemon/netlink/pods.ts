@@ -16,12 +16,14 @@ import {
   planPodAgain,
 } from "../core/datapath/pod-plan.ts";
 import { type Step } from "../core/datapath/step.ts";
+import { planVethLimits } from "../core/datapath/traffic.ts";
 import { type PodInterfaces, type PodLink, type PodTrace } from "../core/kernel.ts";
 import { type Ipv4, parseIpv4 } from "../../proto/addr.ts";
 import { applyAll, type Applied, applySteps } from "./apply.ts";
 import { type Client } from "./client.ts";
 import { dumpLinks } from "./codec/dump.ts";
 import { decodeLink, getLink, type Link, type LinkKey } from "./codec/link.ts";
+import { type Limits, makeLimits, mendLimits } from "./limits.ts";
 import { routesOf } from "./table.ts";
 import { openNetns } from "./netns.ts";
 import { linkOf } from "./removal.ts";
@@ -49,7 +51,7 @@ export async function attachPod(ports: PodPorts, pod: PodLink): Promise<Result<P
   for (let tries = 1; tries <= INDEX_TRIES; tries++) {
     const ends = podEnds(ports.randomBytes(POD_ENDS_BYTES));
     const applied = await applySteps(ports.client, planPod(pod, ends), netns.fd);
-    if (applied.ok) return ok(podInterfaces(ends));
+    if (applied.ok) return await limited(ports, pod, ends, makeLimits);
     ({ fault } = applied);
     if (isThere("add-veth", applied)) {
       const there = await findPod(ports.client, pod, netns.fd);
@@ -77,9 +79,28 @@ async function attachAgain(
   // An element that leads elsewhere cannot be changed, only be made anew.
   if (!applied.ok && isThere("map-pod", applied))
     applied = await applySteps(ports.client, [unmap(pod), ...plan], podFd);
-  if (applied.ok) return ok(podInterfaces(ends));
+  if (applied.ok) return limited(ports, pod, ends, mendLimits);
   await ports.remove(pod);
   return failed(applied.fault);
+}
+
+/** The link is whole; it is taken away again where its limits cannot be had. */
+async function limited(
+  ports: PodPorts,
+  pod: PodLink,
+  ends: PodEnds,
+  make: typeof makeLimits | typeof mendLimits,
+): Promise<Result<PodInterfaces>> {
+  const made = await make(ports.client, limitsOf(pod, ends.hostIndex));
+  if (made.ok) return ok(podInterfaces(ends));
+  await ports.remove(pod);
+  return made;
+}
+
+/** The limits at the host's end. */
+export function limitsOf({ hostName, mtu, bandwidth = {} }: PodLink, hostIndex: number): Limits {
+  const device = { name: hostName, ifIndex: hostIndex };
+  return { device, plan: planVethLimits({ place: "node", device, mtu, group: GROUP.pods }, bandwidth) };
 }
 
 /** Whether the step was refused because something has its place already. */

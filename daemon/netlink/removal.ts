@@ -10,6 +10,7 @@
 import { type Ipv4 } from "../../proto/addr.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { GROUP, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
+import { ifbName } from "../core/datapath/traffic.ts";
 import { type Answer, answerFault, type Client, GONE, REQUESTS_MAX } from "./client.ts";
 import { hostPrefix } from "./codec/ip.ts";
 import { decodeLink, getLink, type Link, RTM_LINK, setLink } from "./codec/link.ts";
@@ -28,8 +29,8 @@ export type Removal = {
   remove(pod: Leaving): Promise<Result<void>>;
 };
 
-/** Three requests each in one send: the route, the neighbour, the group. */
-const PODS_MAX = Math.floor(REQUESTS_MAX / 3);
+/** Four requests each in one send: the route, the neighbour, the group of the link and of what delays for it. */
+const PODS_MAX = Math.floor(REQUESTS_MAX / 4);
 
 /** More than any node has pods: whoever asks for more asks for the same ones again and again. */
 const WAITING_MAX = 4096;
@@ -65,8 +66,8 @@ export function openRemoval(client: Client, doomed: Pick<Doomed, "add">): Remova
   }
 
   /** The routes first: what is sent to the pod from now on is told that it is unreachable. */
-  async function cutOff(links: readonly OurLink[]): Promise<Result<void>> {
-    if (links.length === 0) return ok(undefined);
+  async function cutOff({ links, ifbs }: OurLinks): Promise<Result<void>> {
+    if (links.length + ifbs.length === 0) return ok(undefined);
     const cut = await askAll(client, "delete a pod's route", [
       ...links.map(({ index, address }) =>
         deleteRoute({ table: TABLE.pods, protocol: PROTOCOL, oif: index, dst: hostPrefix(address) }),
@@ -74,8 +75,9 @@ export function openRemoval(client: Client, doomed: Pick<Doomed, "add">): Remova
       ...links.map(({ index, address }) => deleteNeighbour({ index, dst: address })),
       // By name: the index may be another link's by now.
       ...links.map(({ name }) => setLink({ name, group: GROUP.doomed })),
+      ...ifbs.map((name) => setLink({ name, group: GROUP.doomed })),
     ]);
-    doomed.add(links.length);
+    doomed.add(links.length + ifbs.length);
     return cut;
   }
 
@@ -95,21 +97,29 @@ export function openRemoval(client: Client, doomed: Pick<Doomed, "add">): Remova
 
 type OurLink = { readonly index: number; readonly name: string; readonly address: Ipv4 };
 
+/** `ifbs`: names of devices that pods' packets are delayed on; such a device outlives a link that went with its namespace. */
+type OurLinks = { readonly links: readonly OurLink[]; readonly ifbs: readonly string[] };
+
 /** Those of the pods' links that are there, and are ours. */
-async function ourLinks(client: Client, pods: readonly Leaving[]): Promise<Result<readonly OurLink[]>> {
-  const found: OurLink[] = [];
-  const requests = pods.map(({ hostName }) => getLink({ name: hostName }));
+async function ourLinks(client: Client, pods: readonly Leaving[]): Promise<Result<OurLinks>> {
+  const [links, ifbs]: [OurLink[], string[]] = [[], []];
+  const wanted = pods.flatMap((pod) => [
+    { pod, name: pod.hostName, isIfb: false },
+    { pod, name: ifbName(pod.hostName), isIfb: true },
+  ]);
+  const requests = wanted.map(({ name }) => getLink({ name }));
   const answers = await askEach(client, requests);
   if (!answers.ok) return answers;
-  for (const [index, answer] of answers.value.entries()) {
-    const pod = pods[index];
+  for (const [at, { pod, name, isIfb }] of wanted.entries()) {
+    const answer = answers.value[at];
     const link = linkOf(answer);
-    if (link !== undefined && pod !== undefined && isPodLink(link))
-      found.push({ index: link.index, name: pod.hostName, address: pod.address });
-    else if (link === undefined && answer.kind === "refused" && !GONE.has(answer.errno))
-      return failed(answerFault(`ip link show ${pod?.hostName ?? ""}`, answer));
+    if (link === undefined && answer?.kind === "refused" && !GONE.has(answer.errno))
+      return failed(answerFault(`ip link show ${name}`, answer));
+    if (link === undefined || !isPodLink(link)) continue;
+    if (isIfb) ifbs.push(name);
+    else links.push({ index: link.index, name, address: pod.address });
   }
-  return ok(found);
+  return ok({ links, ifbs });
 }
 
 /** Ours, also where its pod is gone already. */

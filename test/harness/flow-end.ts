@@ -19,6 +19,10 @@ const SAMPLE_MS = 20;
 const DATAGRAM_BYTES = 1350;
 const CHUNK_BYTES = 65_536;
 
+function ready(): void {
+  process.stdout.write("listening\n");
+}
+
 function receive(): void {
   const samples: (readonly [atMs: number, bytes: number])[] = [];
   let [bytes, sinceMs] = [0, 0];
@@ -38,7 +42,6 @@ function receive(): void {
     }
     bytes += more;
   }
-  const ready = (): boolean => process.stdout.write("listening\n");
   if (protocol === "tcp")
     createServer((socket) => {
       socket.on("data", ({ length }) => count(length)).on("error", () => undefined);

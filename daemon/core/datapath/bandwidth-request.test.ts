@@ -21,22 +21,41 @@ function said(config: unknown): unknown {
 
 describe("bandwidthRequest()", () => {
   it("finds no limit where nobody asks for one", () => {
-    for (const config of [undefined, null, 7, [], {}, { runtimeConfig: {} }, { runtimeConfig: { bandwidth: null } }])
+    for (const config of [
+      undefined,
+      null,
+      7,
+      [],
+      {},
+      { runtimeConfig: {} },
+      { runtimeConfig: { bandwidth: null } },
+    ])
       expect(said(config)).toEqual({});
     expect(ofAnnotations({ other: "x" })).toEqual({});
   });
 
   it("reads bits a second and bits, in either spelling", () => {
     const both = { ingress: { bitsPerSecond: 10_000_000, burstBytes: 1000 }, egress: M10 };
-    expect(ofCapability({ ingressRate: 10_000_000, ingressBurst: 8000, egressRate: 10_000_000 })).toEqual(both);
-    expect(ofCapability({ IngressRate: 10_000_000, IngressBurst: 8000, EgressRate: 10_000_000 })).toEqual(both);
+    expect(ofCapability({ ingressRate: 10_000_000, ingressBurst: 8000, egressRate: 10_000_000 })).toEqual(
+      both,
+    );
+    expect(ofCapability({ IngressRate: 10_000_000, IngressBurst: 8000, EgressRate: 10_000_000 })).toEqual(
+      both,
+    );
   });
 
   it("takes the largest burst that a runtime can write, and zeros of the other direction, for nothing said", () => {
-    const ofContainerd = { IngressRate: 10_000_000, IngressBurst: 4_294_967_295, EgressRate: 0, EgressBurst: 0 };
+    const ofContainerd = {
+      IngressRate: 10_000_000,
+      IngressBurst: 4_294_967_295,
+      EgressRate: 0,
+      EgressBurst: 0,
+    };
     expect(ofCapability(ofContainerd)).toEqual({ ingress: M10 });
     expect(ofCapability({ egressRate: 10_000_000, egressBurst: 34_359_738_359 })).toEqual({ egress: M10 });
-    expect(ofCapability({ egressRate: 10_000_000, egressBurst: 18_446_744_073_709_552_000 })).toEqual({ egress: M10 });
+    expect(ofCapability({ egressRate: 10_000_000, egressBurst: 18_446_744_073_709_552_000 })).toEqual({
+      egress: M10,
+    });
   });
 
   it("reads annotations of Kubernetes as quantities", () => {
@@ -95,7 +114,10 @@ describe("bandwidthRequest()", () => {
     const capabilities: readonly (readonly [given: unknown, said: string])[] = [
       [{ ingressRate: 0 }, `runtimeConfig.bandwidth.ingressRate is 0${rate}`],
       [{ ingressRate: 0, egressRate: 0 }, `runtimeConfig.bandwidth.ingressRate is 0${rate}`],
-      [{ IngressRate: 0, IngressBurst: 5, EgressRate: 10_000_000 }, `runtimeConfig.bandwidth.IngressRate is 0${rate}`],
+      [
+        { IngressRate: 0, IngressBurst: 5, EgressRate: 10_000_000 },
+        `runtimeConfig.bandwidth.IngressRate is 0${rate}`,
+      ],
       [{ egressRate: -5 }, `runtimeConfig.bandwidth.egressRate is -5${rate}`],
       [{ egressRate: 999 }, `runtimeConfig.bandwidth.egressRate is 999${rate}`],
       [{ egressRate: 1.5 }, `runtimeConfig.bandwidth.egressRate is 1.5${rate}`],

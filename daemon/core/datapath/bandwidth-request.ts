@@ -36,7 +36,8 @@ export function bandwidthRequest(config: unknown): Result<Bandwidth> {
   const runtime = objectAt(config, "runtimeConfig");
   if (runtime === undefined) return ok({});
   const given = runtime["bandwidth"] ?? {};
-  if (!isConf(given)) return refuse("runtimeConfig.bandwidth", given, "an object with ingressRate and egressRate");
+  if (!isConf(given))
+    return refuse("runtimeConfig.bandwidth", given, "an object with ingressRate and egressRate");
   const annotations = objectAt(runtime, ANNOTATIONS) ?? {};
   const found: { ingress?: Rate; egress?: Rate } = {};
   for (const direction of ["ingress", "egress"] as const) {
@@ -49,12 +50,15 @@ export function bandwidthRequest(config: unknown): Result<Bandwidth> {
   return ok(found);
 }
 
+function where(key: string): string {
+  return `runtimeConfig.bandwidth.${key}`;
+}
+
 /** The runtime fills in zeros for the direction that nobody limits, so a rate of 0 counts only where it stands alone. */
 function ofCapability(capability: Conf, direction: Direction): Result<Rate | undefined> {
   const [rateKey, rate] = memberOf(capability, `${direction}Rate`);
   const [burstKey, burst] = memberOf(capability, `${direction}Burst`);
   if (rate === undefined && burst === undefined) return ok(undefined);
-  const where = (key: string): string => `runtimeConfig.bandwidth.${key}`;
   if (burst !== undefined && !isCount(burst))
     return refuse(where(burstKey), burst, "the burst in bits, a whole number from 0, such as 1000000");
   if (rate === undefined)
@@ -87,7 +91,12 @@ function ofAnnotations(annotations: Conf, direction: Direction): Result<Rate | u
       'bits a second from 1k to 1P, such as "10M" for ten megabits a second',
     );
   if (annotations[own] !== undefined)
-    return ofText(own, annotations[own], aliyunBits, 'bytes a second, such as "10M" for ten mebibytes a second');
+    return ofText(
+      own,
+      annotations[own],
+      aliyunBits,
+      'bytes a second, such as "10M" for ten mebibytes a second',
+    );
   return ok(undefined);
 }
 
@@ -136,7 +145,7 @@ const ALIYUN = /^(\d+\.?\d*|\.\d+)(?:([KMGT])(?:I?B)?|B)?$/i;
 function aliyunBits(text: string): number | undefined {
   const [, digits, suffix = ""] = ALIYUN.exec(text) ?? [];
   if (digits === undefined) return undefined;
-  return Math.floor(Number(digits) * 1024 ** (" KMGT".indexOf(suffix.toUpperCase() || " "))) * 8;
+  return Math.floor(Number(digits) * 1024 ** " KMGT".indexOf(suffix.toUpperCase() || " ")) * 8;
 }
 
 /** The member, whichever way its first letter is written, and the key as it was written. */

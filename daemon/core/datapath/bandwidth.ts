@@ -29,6 +29,8 @@ const LATENCY_MS = 25;
 const QUEUE_PACKETS = 10;
 /** What comes in while the kernel's timer is late must find room: at least two packets, and what 10 ms are worth. */
 const [BURST_MS, BURST_PACKETS] = [10, 2];
+/** 64 KiB (GSO_LEGACY_MAX_SIZE) and the headers that the kernel counts for each packet that will be made of it. */
+const LARGEST_BYTES = 80_000;
 const TICK_NS = 64;
 const U32_MAX = 0xffffffff;
 
@@ -38,10 +40,11 @@ const U32_MAX = 0xffffffff;
  *     rate   = bits a second / 8
  *     burst  = what was asked for, at least two packets; not asked for (0): what 10 ms are worth
  *     buffer = burst / rate, in ticks of 64 ns, of which the kernel shows 32 bits (275 s): a longer burst is cut to it
- *     limit  = what 25 ms are worth, at least ten packets
+ *     limit  = what 25 ms are worth, and the burst up to the largest packet of TCP; at least ten packets
  *
- * A packet is the MTU and an Ethernet header. The limit does not grow with the burst: a queue as long as the burst would
- * be emptied at the rate, so that a large burst would make every packet late.
+ * A packet is the MTU and an Ethernet header. A sender hands over up to 64 KiB as one packet; the kernel cuts it only where
+ * it is larger than the burst, so one as large as the burst has to fit into the queue. Beyond that the limit does not grow
+ * with the burst: such a queue would be emptied at the rate, so that a large burst would make every packet late.
  */
 export function tokenBucket(rate: Rate, mtuBytes: number): TokenBucket {
   const bytesPerSecond = Math.floor(rate.bitsPerSecond / 8);
@@ -50,10 +53,11 @@ export function tokenBucket(rate: Rate, mtuBytes: number): TokenBucket {
   const asked = rate.burstBytes === 0 ? worth(BURST_MS) : rate.burstBytes;
   const longest = Math.floor((bytesPerSecond * U32_MAX * TICK_NS) / 1e9);
   const burstBytes = Math.min(Math.max(asked, BURST_PACKETS * packetBytes), longest, U32_MAX);
+  const queue = worth(LATENCY_MS) + Math.min(burstBytes, LARGEST_BYTES);
   return {
     bytesPerSecond,
     burstBytes,
-    limitBytes: Math.min(Math.max(worth(LATENCY_MS), QUEUE_PACKETS * packetBytes), U32_MAX),
+    limitBytes: Math.min(Math.max(queue, QUEUE_PACKETS * packetBytes), U32_MAX),
     bufferTicks: Math.floor((burstBytes * 1e9) / bytesPerSecond / TICK_NS),
   };
 }
@@ -70,7 +74,7 @@ export function isSameBucket(wanted: TokenBucket, found: Omit<TokenBucket, "burs
   );
 }
 
-/** As tc(8) would say it: `"rate 10000000bit burst 12500b limit 31250b"`. */
+/** As tc(8) would say it: `"rate 10000000bit burst 12500b limit 43750b"`. */
 export function bucketText({ bytesPerSecond, burstBytes, limitBytes }: TokenBucket): string {
   return `rate ${bytesPerSecond * 8}bit burst ${burstBytes}b limit ${limitBytes}b`;
 }

@@ -15,7 +15,7 @@ describe("eniTable(), eniMark(), eniChain()", () => {
     expect(slots.map(eniTable)).not.toContain(TABLE.pods);
     expect(slots.filter((slot) => eniMark(slot) === 0 || (eniMark(slot) & ~MARK_MASK) !== 0)).toEqual([]);
     expect([eniTable(0), eniMark(0), eniChain(0)]).toEqual([7401, 0x0100_0000, "eni0"]);
-    expect(new Set(Object.values(GROUP)).size).toBe(3);
+    expect(new Set(Object.values(GROUP)).size).toBe(Object.keys(GROUP).length);
   });
 
   it("throw for what is no slot", () => {
