@@ -8,9 +8,11 @@ import { readFile } from "node:fs/promises";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type AgentApi, openRpcServer } from "../rpc/server.ts";
+import { openForwardAccept } from "../firewall/forward.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { drained } from "./drain.ts";
 import { sentence, type StartFault } from "./facts.ts";
+import { keepForwarding, stopForwarding } from "./forward.ts";
 import { removeHostFiles } from "./host-files.ts";
 import { type NodeOptions, nowMs } from "./node-options.ts";
 import { keepPublished } from "./publish.ts";
@@ -53,9 +55,12 @@ export async function runNode(
   // Awaited here: the parts must not be closed before it has ended.
   if (args.drain) {
     const outcome = await drained(running, log, stop);
-    if (outcome.ok && args.hostRoot !== undefined) await removeHostFiles(args.hostRoot, log);
+    if (!outcome.ok) return outcome;
+    await stopForwarding(openForwardAccept(), log);
+    if (args.hostRoot !== undefined) await removeHostFiles(args.hostRoot, log);
     return outcome;
   }
+  await using _forwarding = await keepForwarding(openForwardAccept(), log);
   ({ api } = running);
   server.setServing(true);
   log.info({ socket: args.socketPath, tookMs: Math.round(performance.now()) }, "serving");

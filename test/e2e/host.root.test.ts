@@ -1,5 +1,6 @@
 /**
- * With `--host-root` the agent keeps the node's programs from its ENIs by drop-in files, and takes them away when it goes.
+ * The agent beside the node's own programs: it keeps them from its ENIs by drop-in files, lets packets of pods through a
+ * firewall that drops the rest, and takes both away when it drains.
  *
  * @module
  */
@@ -17,6 +18,29 @@ beforeAll(async () => {
 });
 
 afterAll(async () => lab[Symbol.asyncDispose]());
+
+const rules = async (): Promise<string> =>
+  must("ip", ["netns", "exec", lab.node.namespace, "iptables-nft", "-S", "FORWARD"]);
+
+describe("terwayd on a node that drops what is forwarded", () => {
+  it("has its rules in place when it serves, puts them back, and removes them when it drains", async () => {
+    const iptables = ["netns", "exec", lab.node.namespace, "iptables-nft"];
+    await must("ip", [...iptables, "-P", "FORWARD", "DROP"]);
+    const options = lab.agent("firewall");
+    await prepareAgent(options);
+    const agent = await startAgent(options);
+    try {
+      const ours = await rules();
+      expect(ours).toContain("-A FORWARD -i tw+");
+      await must("ip", [...iptables, "-F", "FORWARD"]);
+      await until("the rules are back", async () => (await rules()) === ours, 20_000);
+    } finally {
+      await agent.stop();
+    }
+    await drainAgent(options);
+    expect(await rules()).toBe("-P FORWARD DROP\n");
+  });
+});
 
 describe("terwayd --host-root", () => {
   it("names the MAC of each ENI, leaves files of others, and removes its own when it drains", async () => {
