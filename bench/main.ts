@@ -14,6 +14,7 @@ import { differences, hostSnapshot } from "../test/harness/snapshot.ts";
 import { type Row } from "./figures.ts";
 import { thisMachine } from "./machine.ts";
 import { type Groups, parseOptions } from "./options.ts";
+import { HYBRID_LAB_NAMES } from "./paths/hybrid-nodes.ts";
 import { LAB_NAMES } from "./paths/pod-nodes.ts";
 import { renderFindings } from "./render.ts";
 import { measureAgentMemory } from "./rows/agent-memory.ts";
@@ -25,11 +26,13 @@ import { measureExec } from "./rows/exec.ts";
 import { measureIdle } from "./rows/idle.ts";
 import { measureNoIdle } from "./rows/no-idle.ts";
 import { measureOneByOne } from "./rows/one-by-one.ts";
+import { measurePeers } from "./rows/peers.ts";
 import { measurePhases } from "./rows/phases.ts";
 import { measurePodPath } from "./rows/pod-path.ts";
 import { measureRestart } from "./rows/restart.ts";
 import { measureSandboxRows } from "./rows/sandboxes.ts";
 import { measureTogether } from "./rows/together.ts";
+import { measureVxlan } from "./rows/vxlan.ts";
 import { measureWarmAtOnce } from "./rows/warm-at-once.ts";
 import { measureWarmPool } from "./rows/warm-pool.ts";
 import { type BenchRun, type Measure } from "./run.ts";
@@ -40,7 +43,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Measure>>>> = {
   warm: { "warm-pool": measureWarmPool, "warm-at-once": measureWarmAtOnce },
   runtime: { sandboxes: measureSandboxRows },
   agent: { "agent-start": measureAgentStart, "agent-memory": measureAgentMemory },
-  datapath: { "pod-path": measurePodPath },
+  datapath: { "pod-path": measurePodPath, vxlan: measureVxlan, peers: measurePeers },
   calls: {
     "cold-start": measureColdStart,
     "empty-pool": measureEmptyPool,
@@ -91,7 +94,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (json !== undefined) await writeFile(json, `${JSON.stringify(findings, undefined, 2)}\n`);
   const problems = [
     ...failures,
-    ...leftBehind(differences(before, await hostSnapshot()), [run.name, LAB_NAMES]),
+    ...leftBehind(differences(before, await hostSnapshot()), [run.name, LAB_NAMES, HYBRID_LAB_NAMES]),
   ];
   for (const problem of problems) say(`FAILED  ${problem}`);
   if (stop.signal.aborted) return 130;

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Findings } from "./figures.ts";
-import { comparisonTable, describeRun, figureTable, notesOf, type Table, UPSTREAM_NOTE } from "./render.ts";
+import { comparisonTable, describeRun, figureTable, notesOf, type Table, upstreamNote } from "./render.ts";
 
 const BEGIN = "<!-- figures: begin -->";
 const END = "<!-- figures: end -->";
@@ -20,10 +20,7 @@ export function withFigures(document: string, runs: readonly Findings[]): string
 /** Tables, machine and date. */
 export function renderMarkdown(findings: Findings): string {
   const [comparisons, figures] = [comparisonTable(findings), figureTable(findings)];
-  const notes = [
-    ...(figures.lines.length === 0 ? [] : [UPSTREAM_NOTE.replace("*", "\\*")]),
-    ...notesOf(findings),
-  ];
+  const notes = [...upstreamNote(findings).map((note) => note.replace("*", "\\*")), ...notesOf(findings)];
   return [
     `${describeRun(findings)}${findings.quick ? " (quick run: few samples)" : ""}`,
     "",

@@ -20,15 +20,20 @@ export function renderFindings(findings: Findings): string {
     ...[comparisons, figures].flatMap(({ head, lines }) =>
       lines.length === 0 ? [] : ["", ...table(head, lines)],
     ),
-    ...(figures.lines.length === 0 ? [] : ["", UPSTREAM_NOTE]),
+    ...upstreamNote(findings).flatMap((note) => ["", note]),
     ...notesOf(findings).map((note) => `  ${note}`),
     "",
   ].join("\n");
 }
 
-/** What "upstream" is. */
-export const UPSTREAM_NOTE =
-  "* upstream, measured elsewhere: Terway (Go) 89aadf8, legacy mode, on another simulated cloud with the same delays";
+/** What "upstream" is, where a figure has it beside. */
+export function upstreamNote({ rows }: Findings): readonly string[] {
+  return rows.some((row) => row.kind === "figure" && row.upstream !== undefined)
+    ? [
+        "* upstream, measured elsewhere: Terway (Go) 89aadf8, legacy mode, on another simulated cloud with the same delays",
+      ]
+    : [];
+}
 
 /** Machine, system, load and date. */
 export function describeRun({ machine, load, startedAt }: Findings): string {

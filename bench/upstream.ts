@@ -50,4 +50,13 @@ export const TARGET = {
   fullNodeRate: 0.95,
   /** Packets a second, to a pair of veths with routes alone. */
   plainVethRate: 0.9,
+  /** Of our overlay: packets or round trips a second, and bits a second over TCP, to one made by hand. */
+  overlayRate: 0.95,
+  overlayTcpRate: 0.98,
+  /** Of our underlay to a plain route, and to our overlay. */
+  underlayRate: 0.98,
+  underlayToOverlay: 1.2,
+  /** A thousand peers from nothing, and a change of one of them. */
+  peersMs: 500,
+  onePeerMs: 5,
 } as const;
