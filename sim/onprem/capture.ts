@@ -21,7 +21,10 @@ export type Capture = AsyncDisposable & {
   lines(): readonly string[];
   /** Settles with the first line that matches, of the past or to come. Rejects after `timeoutMs` with what was seen. */
   until(pattern: RegExp, timeoutMs?: number): Promise<string>;
-  /** Settles when all packets of the past are among the lines: to be called before it is said that there was none. */
+  /**
+   * Settles when all packets of the past are among the lines: to be called before it is said that there was none. Rejects
+   * where there was no pause of 50 ms for 10 s.
+   */
   settled(): Promise<void>;
 };
 

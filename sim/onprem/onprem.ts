@@ -32,7 +32,10 @@ export type OnPrem = AsyncDisposable & {
   readonly site: Site;
   /** @throws Error where there is none of this name. */
   node(name: string): OnPremNode;
-  /** Runs a command on a node, on `router` or on `outside`. Never rejects; 10 seconds at most. */
+  /**
+   * Runs a command on a node, on `router` or on `outside`, with `/sys` of the machine. Never rejects; it is killed after
+   * 10 seconds. For what takes longer, enter the node's namespace.
+   */
   run(host: string, ...command: readonly [string, ...string[]]): Promise<Ran>;
   /** As `run`, and gives its output. Rejects with its words where it fails. */
   must(host: string, ...command: readonly [string, ...string[]]): Promise<string>;
