@@ -31,8 +31,8 @@ export type Bed = {
   readonly otherEni: Place | { readonly impossible: string };
   readonly nodes: Readonly<Record<"here" | "otherNode" | "otherSubnet", Place>>;
   readonly outside: Place;
-  /** Whose address `outside` sees when the pod `here` sends: its own, or its node's. */
-  readonly seenOutsideAs: Place;
+  /** Whose address the other side sees: `from` itself, or the node that puts its own there; undefined where any is right. */
+  readonly seenAs: (from: Place, to: Place) => Place | undefined;
   /** Bytes, of the pod's link. */
   readonly mtu: number;
   /** A Service address on the node `here`, port `PORT` of both protocols, with one endpoint. */

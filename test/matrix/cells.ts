@@ -39,15 +39,15 @@ const TRIALS: Readonly<Record<CellName, (bed: Bed) => Promise<Problems | { reado
       "impossible" in bed.otherEni ? bed.otherEni : bothWays(bed, bed.pods.here, bed.otherEni),
     "other node": async (bed) => bothWays(bed, bed.pods.here, bed.pods.otherNode),
     "other subnet": async (bed) => bothWays(bed, bed.pods.here, bed.pods.otherSubnet),
-    "node to pod": async ({ stack, nodes, pods }) =>
-      each([pods.here, pods.otherNode, pods.otherSubnet], async (pod) =>
-        talk(stackOf(stack), nodes.here, pod),
+    "node to pod": async (bed) =>
+      each([bed.pods.here, bed.pods.otherNode, bed.pods.otherSubnet], async (pod) =>
+        talk(bed, bed.nodes.here, pod),
       ),
-    "pod to node": async ({ stack, nodes, pods }) =>
-      each(Object.values(nodes), async (node) => talk(stackOf(stack), pods.here, node)),
+    "pod to node": async (bed) =>
+      each(Object.values(bed.nodes), async (node) => talk(bed, bed.pods.here, node)),
     Service: services,
     "local DNS": async (bed) => localDns(bed),
-    outside: async (bed) => talk(stackOf(bed.stack), bed.pods.here, bed.outside, bed.seenOutsideAs),
+    outside: async (bed) => talk(bed, bed.pods.here, bed.outside),
     spoofed: async (bed) => each(familiesOf(bed.stack), async (family) => spoof(bed, family)),
     "above MTU": aboveMtu,
   };
@@ -82,26 +82,27 @@ async function each<Item>(
   return problems;
 }
 
-const stackOf = familiesOf;
-
 async function bothWays(bed: Bed, a: Place, b: Place): Promise<Problems> {
-  const families = familiesOf(bed.stack);
-  return [...(await talk(families, a, b)), ...(await talk(families, b, a))];
+  return [...(await talk(bed, a, b)), ...(await talk(bed, b, a))];
 }
 
-/** The other side has to see `seenAs`, which is the sender where absent: nothing on the way changes addresses. */
+/** Where the bed does not say otherwise, nothing on the way may change addresses. */
 async function talk(
-  families: readonly Family[],
+  bed: Bed,
   from: Place,
   to: Place,
-  seenAs: Place = from,
   changes: Partial<Exchange> = {},
+  families = familiesOf(bed.stack),
 ): Promise<Problems> {
   return each(families, async (family) => {
-    const [target, sender] = [to.addresses[family], seenAs.addresses[family]];
-    if (target === undefined || sender === undefined)
-      return [`${target === undefined ? to.name : seenAs.name} has no ${family} address`];
-    return exchange(from, `${to.name} ${target}`, { ...SMALL, ...changes, to: target }, sender);
+    const [target, seenAs] = [to.addresses[family], bed.seenAs(from, to)];
+    if (target === undefined) return [`${to.name} has no ${family} address`];
+    return exchange(
+      from,
+      `${to.name} ${target}`,
+      { ...SMALL, ...changes, to: target },
+      seenAs?.addresses[family],
+    );
   });
 }
 
@@ -183,7 +184,7 @@ async function spoof(bed: Bed, family: Family): Promise<Problems> {
     const nonce = newNonce();
     const before = await bed.spoofed();
     await here.station.sendMarked(nonce, { ...SMALL, to, source, tries: SPOOFED_PACKETS, everyMs: 5 });
-    const honest = await talk([family], here, target, target === bed.outside ? bed.seenOutsideAs : here);
+    const honest = await talk(bed, here, target, {}, [family]);
     const arrived = await target.station.heard(nonce);
     const counted = (await bed.spoofed()) - before;
     return [
@@ -203,16 +204,15 @@ async function aboveMtu(bed: Bed): Promise<Problems> {
   const families = familiesOf(bed.stack);
   const large = { bytes: LARGE_BYTES, replyBytes: LARGE_BYTES };
   const fragments = await each([sameNode, otherNode, otherSubnet, bed.nodes.here], async (to) =>
-    talk(families, here, to, here, large),
+    talk(bed, here, to, large),
   );
   const { to } = await bed.narrow(NARROW_MTU);
-  const seenAs = to === bed.outside ? bed.seenOutsideAs : here;
   const told = await each(families, async (family) => tooBig(bed, to, family));
   const stream = { bytes: STREAM_BYTES, replyBytes: STREAM_BYTES, tries: 10 };
   const adapts = await each(families, async (family) => {
     const target = to.addresses[family] ?? "";
     const outcome = await here.station.exchange("tcp", { ...SMALL, ...stream, to: target });
-    const problem = problemOf(outcome, { ...SMALL, ...stream, to: target }, seenAs.addresses[family]);
+    const problem = problemOf(outcome, { ...SMALL, ...stream, to: target }, undefined);
     return problem === undefined ? [] : [`a stream of ${STREAM_BYTES} bytes to ${to.name}: ${problem}`];
   });
   return [...fragments, ...told, ...adapts];

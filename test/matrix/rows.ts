@@ -6,6 +6,7 @@
 import { type Bed } from "./bed.ts";
 import { tryCells } from "./cells.ts";
 import { CELL_NAMES, DATAPATHS, type DatapathName, type Row, type Stack, STACKS } from "./table.ts";
+import { openHybridBed } from "./hybrid-bed.ts";
 import { openVpcBed } from "./vpc-bed.ts";
 
 type Driver =
@@ -16,6 +17,8 @@ type Driver =
 function driverOf(datapath: DatapathName, stack: Stack): Driver {
   if (datapath === "veth" && stack === "v4")
     return { kind: "bed", open: async (name) => openVpcBed(name, stack) };
+  if ((datapath === "overlay" || datapath === "underlay") && stack === "v4")
+    return { kind: "bed", open: async (name) => openHybridBed(name, datapath, stack) };
   return { kind: "not-driven", why: "the agent does not have it" };
 }
 

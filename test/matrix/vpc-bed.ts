@@ -17,12 +17,12 @@ import {
   delPod,
   type Pod,
 } from "../harness/pod.ts";
-import { must, run } from "../harness/process.ts";
+import { must } from "../harness/process.ts";
 import { differences, networkSnapshot } from "../harness/snapshot.ts";
 import { type SimNode, type Simulator, simulatorUp } from "../harness/simulator.ts";
-import { type Bed, familiesOf, type Family, type Place, PORT } from "./bed.ts";
+import { type Bed, familiesOf, type Place, PORT } from "./bed.ts";
 import { addService } from "./service.ts";
-import { openStation, type Station } from "./station.ts";
+import { byFamily, openPlace, refusedSources } from "./place.ts";
 import { type Stack } from "./table.ts";
 
 /** Outside of the VPC; addresses for documentation, RFC 5737 and RFC 3849. */
@@ -173,10 +173,9 @@ async function placesOf(
   for (const address of Object.values(outsideAddresses))
     await must("ip", ["-n", routerNamespace, "address", "add", address, "dev", "lo"]);
   const at = async (name: string, namespace: string, addresses: Place["addresses"]): Promise<Place> => {
-    const station = openStation(namespace);
-    undo.push(async () => station.close());
-    await listenAt(station, addresses);
-    return { name, station, addresses };
+    const place = await openPlace(name, namespace, addresses);
+    undo.push(async () => place.station.close());
+    return place;
   };
   const enis = await simulator.enis();
   const nodeAt = async (name: string): Promise<Place> => {
@@ -210,11 +209,10 @@ async function placesOf(
     otherEni,
     nodes: { here: nodeHere, otherNode: nodeOther, otherSubnet: nodeOtherSubnet },
     outside,
-    seenOutsideAs: here,
+    seenAs: (from) => from,
     mtu: MTU,
     addService: async (address, endpoint) => addService(nodeHere.station.namespace, address, endpoint, PORT),
-    spoofed: async () =>
-      (await Promise.all(namespaces.map(sourcesRefused))).reduce((sum, count) => sum + count, 0),
+    spoofed: async () => refusedSources(namespaces),
     async narrow(mtu) {
       const [target = ""] = Object.values(otherNode.addresses);
       const route = /dev (\S+)/.exec(await must("ip", ["-n", routerNamespace, "route", "get", target]));
@@ -224,37 +222,6 @@ async function placesOf(
   };
 }
 
-/** Answers at each of its addresses: an answer leaves with the address that was asked. */
-async function listenAt(station: Station, addresses: Place["addresses"]): Promise<void> {
-  for (const address of Object.values(addresses)) await station.listen(address, PORT);
-}
-
 function addressesOf({ result }: Attached): Place["addresses"] {
   return byFamily(result.ips.map(({ address }) => address.split("/")[0] ?? ""));
-}
-
-function byFamily(addresses: readonly string[]): Place["addresses"] {
-  const found: Partial<Record<Family, string>> = {};
-  for (const address of addresses) found[address.includes(":") ? "v6" : "v4"] ??= address;
-  return found;
-}
-
-/** By the kernel's reverse-path filter, and by counters of nftables that are named after it. */
-async function sourcesRefused(namespace: string): Promise<number> {
-  const enter = `--net=/run/netns/${namespace}`;
-  const [statistics, counters] = await Promise.all([
-    must("nsenter", [enter, "cat", "/proc/net/netstat"]),
-    run("nsenter", [enter, "nft", "list", "counters"]),
-  ]);
-  const named = [...counters.stdout.matchAll(/counter spoofed\S* \{\s*packets (\d+)/g)].map((match) =>
-    Number(match[1]),
-  );
-  return reversePathFiltered(statistics) + named.reduce((sum, packets) => sum + packets, 0);
-}
-
-/** `IPReversePathFilter` of /proc/net/netstat: a line of names, a line of values. */
-function reversePathFiltered(statistics: string): number {
-  const lines = statistics.split("\n").filter((line) => line.startsWith("TcpExt:"));
-  const [names = [], values = []] = lines.map((line) => line.split(" "));
-  return Number(values[names.indexOf("IPReversePathFilter")] ?? 0);
 }
