@@ -58,12 +58,6 @@ export function vSwitchGateway6(cidr: Cidr6): Ipv6 {
   return gateway;
 }
 
-/** The network of this one address: /32 or /128. */
-export function hostCidr(ip: IpAddress): IpCidr {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- an address has no host bits beyond all of its bits
-  return `${ip}/${widthOf(ip)}` as IpCidr;
-}
-
 /** Number of bits of the prefix. */
 export function bitsOf(cidr: IpCidr): number {
   return Number(cidr.slice(cidr.indexOf("/") + 1));
@@ -113,4 +107,10 @@ function toInt(ip: IpAddress): bigint {
 
 function fromInt(value: bigint, like: IpAddress): Ipv4 | Ipv6 {
   return isIpv6(like) ? intToIpv6(value) : intToIpv4(Number(value));
+}
+
+/** An IPv6 network; `undefined` for one of IPv4, for host bits that are set, and for what is no network. */
+export function parseCidr6(text: string): Cidr6 | undefined {
+  const parsed = parseIpCidr(text);
+  return parsed.ok && isCidr6(parsed.value) ? parsed.value : undefined;
 }

@@ -30,7 +30,12 @@ describe("openCloud() and the simulated VPC", () => {
     expect(eni.addresses).toHaveLength(4);
     value(await cloud.attachEni(eni.id, NODE, "pod"));
     await statusIs(cloud, eni.id, "InUse");
-    const more = value(await cloud.assignAddresses({ eni: eni.id, count: 2, token: "token-2" }, "pod"));
+    const more = value(
+      await cloud.assignAddresses(
+        { eni: eni.id, family: "ipv4" as const, count: 2, token: "token-2" },
+        "pod",
+      ),
+    );
     await expect
       .poll(async () => (await view(cloud, eni.id))?.addresses.toSorted())
       .toEqual([...eni.addresses, ...more].toSorted());
@@ -110,7 +115,7 @@ describe("openCloud() and the simulated VPC", () => {
   it("finds the addresses of a lost reply with the same token", async () => {
     await using wire = await openWire();
     const eni = value(await wire.cloud.createEni(CREATE, "pod"));
-    const request = { eni: eni.id, count: 5, token: "assign-1" };
+    const request = { eni: eni.id, family: "ipv4" as const, count: 5, token: "assign-1" };
     wire.simulator.mustOrder({ kind: "lostReply", action: "AssignPrivateIpAddresses" });
     expect(await wire.cloud.assignAddresses(request, "pod")).toMatchObject({
       fault: { class: "again", effect: "unknown" },
@@ -166,13 +171,17 @@ describe("openCloud() and the simulated VPC", () => {
     await using wire = await openWire();
     const eni = value(await wire.cloud.createEni(CREATE, "pod"));
     const ends = await Promise.all(
-      ["a", "b"].map((token) => wire.cloud.assignAddresses({ eni: eni.id, count: 1, token }, "pod")),
+      ["a", "b"].map((token) =>
+        wire.cloud.assignAddresses({ eni: eni.id, family: "ipv4" as const, count: 1, token }, "pod"),
+      ),
     );
     const refused = ends.filter((end) => !end.ok);
     expect(refused).toMatchObject([
       { fault: { class: "again", effect: "none", fault: { code: "Operation.Conflict" } } },
     ]);
-    value(await wire.cloud.assignAddresses({ eni: eni.id, count: 1, token: "c" }, "pod"));
+    value(
+      await wire.cloud.assignAddresses({ eni: eni.id, family: "ipv4" as const, count: 1, token: "c" }, "pod"),
+    );
   });
 
   it("wants a new token where the old one was used for something else", async () => {
@@ -198,7 +207,7 @@ describe("openCloud() and the simulated VPC", () => {
       },
     };
     expect(await wire.cloud.createEni({ ...CREATE, token: "token-2" }, "pod")).toMatchObject(full);
-    const more = { eni: eni.id, count: 1, token: "token-3" };
+    const more = { eni: eni.id, family: "ipv4" as const, count: 1, token: "token-3" };
     expect(await wire.cloud.assignAddresses(more, "pod")).toMatchObject(full);
     wire.simulator.refill(PODS);
     value(await wire.cloud.assignAddresses({ ...more, token: "token-4" }, "pod"));
@@ -218,7 +227,9 @@ describe("openCloud() and the simulated VPC", () => {
       fault: { class: "eni-quota", effect: "none", fault: { code: "EniPerInstanceLimitExceeded" } },
     });
     await statusIs(cloud, first, "InUse");
-    expect(await cloud.assignAddresses({ eni: first, count: 12, token: "5" }, "pod")).toMatchObject({
+    expect(
+      await cloud.assignAddresses({ eni: first, family: "ipv4" as const, count: 12, token: "5" }, "pod"),
+    ).toMatchObject({
       fault: { class: "address-quota", fault: { code: "InvalidOperation.Ipv4CountExceeded" } },
     });
   });

@@ -132,8 +132,8 @@ async function outcomeForEni(
       return undefined;
     }
     case "assign": {
-      const { count, token } = effect;
-      const given = await cloud.assignAddresses({ eni, count, token }, effect.priority);
+      const { family, count, token } = effect;
+      const given = await cloud.assignAddresses({ eni, family, count, token }, effect.priority);
       if (given.ok) return { kind: "assigned", ...of, addresses: given.value };
       return { kind: "assign-failed", ...of, failure: given.fault };
     }

@@ -22,6 +22,7 @@ export function poolSettings(
 ): PoolSettings {
   return {
     instance: node.instance,
+    ipStack: config.ipStack,
     idleMin: bounds.idleMin,
     idleMax: bounds.idleMax,
     cooldownMs: config.cooldownMs,
@@ -37,7 +38,7 @@ export function poolSettings(
   };
 }
 
-/** What `--drain` works with: nothing is kept, nothing is waited for. */
+/** What `--drain` works with: nothing is kept, nothing is waited for, and no pair has to be complete. */
 export function drainSettings(settings: PoolSettings): PoolSettings {
-  return { ...settings, idleMin: 0, idleMax: 0, cooldownMs: 0, settleMs: 0 };
+  return { ...settings, ipStack: "ipv4", idleMin: 0, idleMax: 0, cooldownMs: 0, settleMs: 0 };
 }

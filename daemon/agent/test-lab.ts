@@ -34,6 +34,7 @@ export const VIEW: EniView = {
   addresses: [must(parseIpv4("10.0.0.10")), must(parseIpv4("10.0.0.11"))],
   securityGroups: [],
   tags: { creator: "terway" },
+  addresses6: [],
   serviceManaged: false,
 };
 
@@ -60,6 +61,7 @@ export function openLab(): Lab {
     initial: restore({
       settings: {
         instance: instanceId("i-1"),
+        ipStack: "ipv4",
         idleMin: 0,
         idleMax: 5,
         cooldownMs: 0,

@@ -6,6 +6,7 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import { createServer as createTcpServer, type Server as TcpServer, type Socket } from "node:net";
 import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../proto/addr.ts";
+import { type Ipv6, parseIpv6 } from "../../proto/addr6.ts";
 import { eniId, instanceId, securityGroupId, vSwitchId } from "../../proto/ids.ts";
 import { ok } from "../../proto/result.ts";
 import { type Cloud, type EniView } from "../core/cloud.ts";
@@ -60,6 +61,7 @@ export const VIEW: EniView = {
   instance: NODE,
   primary: ipv4("10.0.0.10"),
   addresses: [ipv4("10.0.0.10"), ipv4("10.0.0.11")],
+  addresses6: [],
   securityGroups: [securityGroupId("sg-1")],
   tags: { creator: "terway", empty: "" },
   serviceManaged: false,
@@ -148,6 +150,12 @@ export function eniList(...enis: readonly unknown[]): object {
 
 export function ipv4(text: string): Ipv4 {
   const address = parseIpv4(text);
+  if (address === undefined) throw new Error(text);
+  return address;
+}
+
+export function ipv6(text: string): Ipv6 {
+  const address = parseIpv6(text);
   if (address === undefined) throw new Error(text);
   return address;
 }

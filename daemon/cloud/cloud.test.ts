@@ -113,7 +113,9 @@ describe("openCloud()", () => {
     await using canned = await openCanned();
     const { cloud, seen, answerWith } = canned;
     answerWith(answer({ AssignedPrivateIpAddressesSet: { PrivateIpSet: { PrivateIpAddress: IPS } } }));
-    expect(await cloud.assignAddresses({ eni: ENI, count: 3, token: "t" }, "pod")).toEqual(ok(IPS));
+    expect(await cloud.assignAddresses({ eni: ENI, family: "ipv4", count: 3, token: "t" }, "pod")).toEqual(
+      ok(IPS),
+    );
     expect(seen[0]?.query).toEqual({
       RegionId: "cn-test",
       NetworkInterfaceId: "eni-1",
@@ -135,7 +137,9 @@ describe("openCloud()", () => {
     await using canned = await openCanned();
     const { cloud, answerWith } = canned;
     answerWith(answer(body));
-    expect(await cloud.assignAddresses({ eni: ENI, count: 3, token: "t" }, "pod")).toMatchObject({
+    expect(
+      await cloud.assignAddresses({ eni: ENI, family: "ipv4", count: 3, token: "t" }, "pod"),
+    ).toMatchObject({
       ok: false,
       fault: { class: "again", effect: "unknown" },
     });

@@ -3,16 +3,14 @@
  *
  * One call is one attempt: a turn of the rate budget, the access key as it is at that moment, a request with a
  * deadline, an answer decoded or a failure classified. Repeating is the core's decision, which keeps the tokens; the
- * one exception is UnassignPrivateIpAddresses, which a single stale address spoils for all others.
+ * one exception is taking addresses back, which a single stale address spoils for all others.
  *
  * @module
  */
-import { type Ipv4 } from "../../proto/addr.ts";
 import { type EniId } from "../../proto/ids.ts";
 import { failed, ok } from "../../proto/result.ts";
 import {
   type Cloud,
-  type CloudFailure,
   type CloudResult,
   type CreateEni,
   type EniQuery,
@@ -21,22 +19,22 @@ import {
   type VSwitchQuery,
   type VSwitchView,
 } from "../core/cloud.ts";
+import { assignAddresses, type Invoke, unassignAddresses } from "./addresses.ts";
 import { openCaller } from "./call.ts";
 import { classify } from "./classify.ts";
 import {
   countField,
   decodeAll,
-  decodeAssigned,
   decodeEni,
   decodeInstance,
   decodeVSwitch,
-  type Json,
   requiredList,
   textField,
 } from "./decode.ts";
 import { defaultEndpoint, type Endpoint, parseEndpoint } from "./endpoint.ts";
 import { type Action } from "./failure-table.ts";
-import { checked, invokeOnce, type InvokeOptions, type Request } from "./invoke.ts";
+import { goneIsFine } from "./gone.ts";
+import { checked, invokeOnce, type InvokeOptions } from "./invoke.ts";
 import * as sdk from "./sdk.ts";
 
 export type CloudOptions = InvokeOptions & {
@@ -47,8 +45,6 @@ export type CloudOptions = InvokeOptions & {
   /** Of one request, waiting for its turn not included. */
   readonly timeoutMs: number;
 };
-
-type Invoke = (request: Request) => Promise<CloudResult<Json>>;
 
 const DESCRIPTION = "Pod addresses of a Kubernetes node, made by terway";
 /** The most that DescribeNetworkInterfaces gives at once; its default is 10. */
@@ -78,18 +74,12 @@ export function openCloud(options: CloudOptions): Cloud & AsyncDisposable {
       return discard(invoke({ action: "AttachNetworkInterface", target: eni, priority, parameters }));
     },
     describeEnis: (query) => describeEnis(invoke, query),
-    async assignAddresses({ eni, count, token }, priority) {
-      const action = "AssignPrivateIpAddresses";
-      const parameters = new sdk.AssignPrivateIpAddressesRequest({
-        networkInterfaceId: eni,
-        secondaryPrivateIpAddressCount: count,
-        clientToken: token,
-      });
-      const answer = await invoke({ action, target: eni, priority, parameters });
-      if (!answer.ok) return answer;
-      return checked(decodeAssigned(answer.value), answer.value, { action, target: eni });
+    assignAddresses: (request, priority) => assignAddresses(invoke, request, priority),
+    unassignAddresses: (eni, addresses) => {
+      const lookUp = (id: EniId): Promise<CloudResult<readonly EniView[]>> =>
+        describeEnis(invoke, { by: "ids", ids: [id] });
+      return unassignAddresses(invoke, lookUp, eni, addresses);
     },
-    unassignAddresses: (eni, addresses) => unassignAddresses(invoke, eni, addresses),
     detachEni: (eni, instance) => {
       const parameters = new sdk.DetachNetworkInterfaceRequest({
         networkInterfaceId: eni,
@@ -146,6 +136,7 @@ async function createEni(
     securityGroupIds: [...request.securityGroups],
     // 0 is not allowed on the wire.
     ...(request.secondaryCount > 0 ? { secondaryPrivateIpAddressCount: request.secondaryCount } : {}),
+    ...(request.count6 === undefined ? {} : { ipv6AddressCount: request.count6 }),
     ...(request.resourceGroup === undefined ? {} : { resourceGroupId: request.resourceGroup }),
     tag: Object.entries(request.tags).map(
       ([key, value]) => new sdk.CreateNetworkInterfaceRequestTag({ key, value }),
@@ -252,52 +243,9 @@ async function describeVSwitches(
   return endless(action, target);
 }
 
-/**
- * The cloud refuses the whole list where one address of it is not assigned (any more). Then the list is made anew from
- * what the ENI has, and asked for once more.
- */
-async function unassignAddresses(
-  invoke: Invoke,
-  eni: EniId,
-  addresses: readonly Ipv4[],
-): Promise<CloudResult<void>> {
-  if (addresses.length === 0) return ok(undefined);
-  const first = await unassign(invoke, eni, addresses);
-  if (first.ok || codeOf(first.fault) !== "InvalidIp.IpUnassigned") return goneIsFine(first);
-  const now = await describeEnis(invoke, { by: "ids", ids: [eni] });
-  if (!now.ok) return now;
-  const view = now.value.find(({ id }) => id === eni);
-  const left = addresses.filter(
-    (address) => view !== undefined && view.addresses.includes(address) && address !== view.primary,
-  );
-  return left.length === 0 ? ok(undefined) : goneIsFine(unassign(invoke, eni, left));
-}
-
-function unassign(invoke: Invoke, eni: EniId, addresses: readonly Ipv4[]): Promise<CloudResult<Json>> {
-  const parameters = new sdk.UnassignPrivateIpAddressesRequest({
-    networkInterfaceId: eni,
-    privateIpAddress: [...addresses],
-  });
-  return invoke({ action: "UnassignPrivateIpAddresses", target: eni, priority: "release", parameters });
-}
-
-async function discard(call: Promise<CloudResult<Json>>): Promise<CloudResult<void>> {
+async function discard(call: Promise<CloudResult<unknown>>): Promise<CloudResult<void>> {
   const result = await call;
   return result.ok ? ok(undefined) : result;
-}
-
-/** What was to be taken away is not there: that is what was wanted. */
-async function goneIsFine(call: CloudResult<Json> | Promise<CloudResult<Json>>): Promise<CloudResult<void>> {
-  const result = await call;
-  return result.ok || isEniOrInstanceGone(result.fault) ? ok(undefined) : result;
-}
-
-function isEniOrInstanceGone(failure: CloudFailure): boolean {
-  return failure.class === "gone" && codeOf(failure) !== "InvalidIp.IpUnassigned";
-}
-
-function codeOf(failure: CloudFailure): string | undefined {
-  return failure.fault.kind === "cloud" ? failure.fault.code : undefined;
 }
 
 function endless(action: Action, target: string): CloudResult<never> {

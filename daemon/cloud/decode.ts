@@ -8,7 +8,9 @@
  * @module
  */
 import { type Ipv4, parseIpv4, parseMac } from "../../proto/addr.ts";
+import { type Ipv6, parseIpv6 } from "../../proto/addr6.ts";
 import { parseCidr } from "../../proto/cidr.ts";
+import { parseCidr6 } from "../../proto/cidr6.ts";
 import { eniId, instanceId, securityGroupId, vSwitchId } from "../../proto/ids.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type EniStatus, type EniView, type InstanceView, type VSwitchView } from "../core/cloud.ts";
@@ -95,9 +97,7 @@ export function decodeEni(value: unknown): Decoded<EniView> {
   });
 }
 
-function decodeAddresses(
-  eni: Json,
-): Decoded<{ readonly primary: Ipv4; readonly addresses: readonly Ipv4[] }> {
+function decodeAddresses(eni: Json): Decoded<Pick<EniView, "primary" | "addresses" | "addresses6">> {
   const sets = listField(eni, "PrivateIpSets", "PrivateIpSet");
   if (!sets.ok) return sets;
   let primary = parseIpv4(textField(eni, "PrivateIpAddress") ?? "");
@@ -109,7 +109,16 @@ function decodeAddresses(
     else others.push(address);
   }
   if (primary === undefined) return failed("PrivateIpAddress");
-  return ok({ primary, addresses: [...new Set([primary, ...others])] });
+  const sets6 = listField(eni, "Ipv6Sets", "Ipv6Set");
+  if (!sets6.ok) return sets6;
+  const addresses6 = decodeAll(sets6.value, decodeIpv6Set);
+  if (!addresses6.ok) return addresses6;
+  return ok({ primary, addresses: [...new Set([primary, ...others])], addresses6: addresses6.value });
+}
+
+function decodeIpv6Set(set: unknown): Decoded<Ipv6> {
+  const address = isJson(set) ? parseIpv6(textField(set, "Ipv6Address") ?? "") : undefined;
+  return address === undefined ? failed("Ipv6Set") : ok(address);
 }
 
 function decodeTags(eni: Json): Decoded<Readonly<Record<string, string>>> {
@@ -137,6 +146,15 @@ export function decodeAssigned(json: Json): Decoded<readonly Ipv4[]> {
     : failed("PrivateIpSet.PrivateIpAddress");
 }
 
+/** The answer of AssignIpv6Addresses: one address or more. */
+export function decodeAssigned6(json: Json): Decoded<readonly Ipv6[]> {
+  const list = listField(json, "Ipv6Sets", "Ipv6Address");
+  if (!list.ok) return list;
+  const addresses = list.value.map((text) => (typeof text === "string" ? parseIpv6(text) : undefined));
+  const valid = addresses.filter((address) => address !== undefined);
+  return valid.length > 0 && valid.length === addresses.length ? ok(valid) : failed("Ipv6Sets.Ipv6Address");
+}
+
 /** One `VSwitch` of DescribeVSwitches. */
 export function decodeVSwitch(value: unknown): Decoded<VSwitchView> {
   if (!isJson(value)) return failed("VSwitch");
@@ -150,7 +168,12 @@ export function decodeVSwitch(value: unknown): Decoded<VSwitchView> {
   if (zone === undefined) return failed(`ZoneId of ${id}`);
   if (cidr === undefined) return failed(`CidrBlock of ${id}`);
   if (availableAddresses === undefined) return failed(`AvailableIpAddressCount of ${id}`);
-  return ok({ id: vSwitchId(id), vpc, zone, cidr, availableAddresses });
+  const ipv6 = textField(value, "Ipv6CidrBlock");
+  const cidr6 = ipv6 === undefined ? undefined : parseCidr6(ipv6);
+  if (ipv6 !== undefined && cidr6 === undefined) return failed(`Ipv6CidrBlock of ${id}`);
+  const common = { id: vSwitchId(id), vpc, zone, cidr, availableAddresses };
+  // A block that is being taken away may still be named.
+  return ok(cidr6 === undefined || value["EnabledIpv6"] === false ? common : { ...common, cidr6 });
 }
 
 /** The answer of DescribeInstanceAttribute. */

@@ -6,6 +6,7 @@ type Row = readonly [code: string, action: Action, class_: FailureClass, remedy:
 
 const CREATE = "CreateNetworkInterface";
 const ASSIGN = "AssignPrivateIpAddresses";
+const ASSIGN6 = "AssignIpv6Addresses";
 const ATTACH = "AttachNetworkInterface";
 const DETACH = "DetachNetworkInterface";
 
@@ -32,6 +33,11 @@ const ROWS: readonly Row[] = [
   ["EniPerInstanceLimitExceeded", ATTACH, "eni-quota", /as many ENIs as its type/],
   ["InvalidOperation.EniPerInstanceLimitExceeded", ATTACH, "eni-quota", /as many ENIs/],
   ["InvalidOperation.Ipv4CountExceeded", ASSIGN, "address-quota", /as many addresses/],
+  ["InvalidOperation.Ipv6CountExceeded", ASSIGN6, "address6-quota", /as many IPv6 addresses/],
+  ["MaxEniIpv6IpsCountExceeded", ASSIGN6, "address6-quota", /as many IPv6 addresses/],
+  ["InvalidVSwitch.Ipv6NotTurnOn", ASSIGN6, "configuration", /enable IPv6 for it.*ip_stack/],
+  ["InvalidVSwitch.Ipv6NotTurnOn", CREATE, "configuration", /vSwitch of \{target\} has no IPv6/],
+  ["InvalidOperation.Ipv6NotSupport", CREATE, "configuration", /instance type has no IPv6/],
   ["MaxEniCountExceeded", CREATE, "account-quota", /Quota Center/],
   ["InvalidOperation.EniCountExceeded", CREATE, "account-quota", /Quota Center/],
   ["SecurityGroupInstanceLimitExceed", CREATE, "account-quota", /security group/],

@@ -9,13 +9,18 @@
  */
 import { type CloudFailure, type FailureClass } from "../core/cloud.ts";
 
-/** The actions that the agent calls; all are in the RAM policy that the documentation tells users to grant. */
+/**
+ * The actions that the agent calls; all but those for IPv6 are in the RAM policy that the documentation tells users to
+ * grant.
+ */
 export type Action =
   | "CreateNetworkInterface"
   | "AttachNetworkInterface"
   | "DescribeNetworkInterfaces"
   | "AssignPrivateIpAddresses"
   | "UnassignPrivateIpAddresses"
+  | "AssignIpv6Addresses"
+  | "UnassignIpv6Addresses"
   | "DetachNetworkInterface"
   | "DeleteNetworkInterface"
   | "ModifyNetworkInterfaceAttribute"
@@ -91,6 +96,11 @@ export const FAILURE_RULES: readonly FailureRule[] = [
     code: /(?:^|\.)Ipv4CountExceeded$/,
     class: "address-quota",
     remedy: "{target} has as many addresses as the instance type allows: the agent takes another ENI",
+  },
+  {
+    code: /(?:^|\.)(?:Ipv6CountExceeded|MaxEniIpv6IpsCountExceeded)$/,
+    class: "address6-quota",
+    remedy: "{target} has as many IPv6 addresses as the instance type allows: the agent takes another ENI",
   },
   {
     code: /(?:^|\.)(?:MaxEniCountExceeded|EniCountExceeded)$/,
@@ -169,6 +179,17 @@ export const FAILURE_RULES: readonly FailureRule[] = [
     class: "configuration",
     remedy:
       "the clock of this node is wrong by more than 15 minutes: run chrony (chronyc makestep) or another NTP client",
+  },
+  {
+    code: /(?:^|\.)Ipv6NotTurnOn$/,
+    class: "configuration",
+    remedy:
+      "the vSwitch of {target} has no IPv6: enable IPv6 for it in the VPC console, name another vSwitch in eni-config, or set ip_stack to ipv4",
+  },
+  {
+    code: /(?:^|\.)Ipv6NotSupport$/,
+    class: "configuration",
+    remedy: "this instance type has no IPv6: use another type for nodes, or set ip_stack to ipv4",
   },
   {
     code: /^InvalidVSwitchId\b|^InvalidVswitchID\b/,

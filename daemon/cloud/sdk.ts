@@ -10,6 +10,8 @@
  */
 import * as core from "@alicloud/openapi-core";
 
+// The names of the IPv6 files have a small a, the classes a capital one.
+export { AssignIpv6AddressesRequest } from "@alicloud/ecs20140526/dist/models/AssignIpv6addressesRequest.js";
 export { AssignPrivateIpAddressesRequest } from "@alicloud/ecs20140526/dist/models/AssignPrivateIpAddressesRequest.js";
 export { AttachNetworkInterfaceRequest } from "@alicloud/ecs20140526/dist/models/AttachNetworkInterfaceRequest.js";
 export {
@@ -24,6 +26,7 @@ export {
 } from "@alicloud/ecs20140526/dist/models/DescribeNetworkInterfacesRequest.js";
 export { DetachNetworkInterfaceRequest } from "@alicloud/ecs20140526/dist/models/DetachNetworkInterfaceRequest.js";
 export { ModifyNetworkInterfaceAttributeRequest } from "@alicloud/ecs20140526/dist/models/ModifyNetworkInterfaceAttributeRequest.js";
+export { UnassignIpv6AddressesRequest } from "@alicloud/ecs20140526/dist/models/UnassignIpv6addressesRequest.js";
 export { UnassignPrivateIpAddressesRequest } from "@alicloud/ecs20140526/dist/models/UnassignPrivateIpAddressesRequest.js";
 // The file's name has a small s, the class a capital one.
 export { DescribeVSwitchesRequest } from "@alicloud/vpc20160428/dist/models/DescribeVswitchesRequest.js";

@@ -4,10 +4,13 @@
  * @module
  */
 import { type Ipv4, type Mac } from "../../proto/addr.ts";
+import { type IpAddress, type Ipv6 } from "../../proto/addr6.ts";
 import { type Cidr } from "../../proto/cidr.ts";
+import { type Cidr6 } from "../../proto/cidr6.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { type EniId, type InstanceId, type SecurityGroupId, type VSwitchId } from "../../proto/ids.ts";
 import { type Result } from "../../proto/result.ts";
+import { type Family } from "./ip-stack.ts";
 
 /** `Status` of DescribeNetworkInterfaces. */
 export type EniStatus = "Available" | "Attaching" | "InUse" | "Detaching" | "Deleting";
@@ -24,6 +27,8 @@ export type EniView = {
   readonly primary: Ipv4;
   /** All private IPv4 addresses, the primary one included. */
   readonly addresses: readonly Ipv4[];
+  /** Single IPv6 addresses; prefixes are not among them. */
+  readonly addresses6: readonly Ipv6[];
   readonly securityGroups: readonly SecurityGroupId[];
   readonly tags: Readonly<Record<string, string>>;
   /** Managed by another service of the cloud: never ours. */
@@ -36,6 +41,8 @@ export type VSwitchView = {
   readonly vpc: string;
   readonly zone: string;
   readonly cidr: Cidr;
+  /** Absent: IPv6 is not enabled in the vSwitch. */
+  readonly cidr6?: Cidr6;
   readonly availableAddresses: number;
 };
 
@@ -56,7 +63,8 @@ export type InstanceView = {
  *   no usable answer).
  * - "vswitch-full": the vSwitch has no address left; use another one and come back later.
  * - "eni-quota": the instance has as many ENIs as its type allows.
- * - "address-quota": the ENI has as many addresses as the type allows.
+ * - "address-quota": the ENI has as many IPv4 addresses as the type allows.
+ * - "address6-quota": the same for IPv6.
  * - "account-quota": a limit of the account or security group; long back-off.
  * - "gone": the thing named does not exist (any more, or not yet visible).
  * - "state": the ENI or instance is in a state that does not allow it; look, then decide.
@@ -68,6 +76,7 @@ export type FailureClass =
   | "vswitch-full"
   | "eni-quota"
   | "address-quota"
+  | "address6-quota"
   | "account-quota"
   | "gone"
   | "state"
@@ -94,8 +103,18 @@ export type CreateEni = {
   readonly securityGroups: readonly SecurityGroupId[];
   /** Addresses beside the primary one, 0 to 49. */
   readonly secondaryCount: number;
+  /** IPv6 addresses, 1 to 10; absent: none. */
+  readonly count6?: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly resourceGroup?: string;
+};
+
+export type AssignAddresses = {
+  readonly eni: EniId;
+  readonly family: Family;
+  /** 1 to 49, of IPv6 1 to 10. */
+  readonly count: number;
+  readonly token: string;
 };
 
 /** Every call is one attempt with a deadline; retries are the core's decision. */
@@ -106,13 +125,10 @@ export type Cloud = {
   attachEni(eni: EniId, instance: InstanceId, priority: Priority): Promise<CloudResult<void>>;
   /** DescribeNetworkInterfaces, all pages. */
   describeEnis(query: EniQuery): Promise<CloudResult<readonly EniView[]>>;
-  /** AssignPrivateIpAddresses by count; the answer are the new addresses. */
-  assignAddresses(
-    request: { readonly eni: EniId; readonly count: number; readonly token: string },
-    priority: Priority,
-  ): Promise<CloudResult<readonly Ipv4[]>>;
-  /** UnassignPrivateIpAddresses. */
-  unassignAddresses(eni: EniId, addresses: readonly Ipv4[]): Promise<CloudResult<void>>;
+  /** AssignPrivateIpAddresses or AssignIpv6Addresses, by count; the answer are the new addresses. */
+  assignAddresses(request: AssignAddresses, priority: Priority): Promise<CloudResult<readonly IpAddress[]>>;
+  /** UnassignPrivateIpAddresses or UnassignIpv6Addresses: the addresses are of one family. */
+  unassignAddresses(eni: EniId, addresses: readonly IpAddress[]): Promise<CloudResult<void>>;
   /** DetachNetworkInterface; success means accepted. "gone" counts as success. */
   detachEni(eni: EniId, instance: InstanceId): Promise<CloudResult<void>>;
   /** DeleteNetworkInterface; success means accepted. "gone" counts as success. */

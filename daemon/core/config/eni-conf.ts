@@ -67,7 +67,7 @@ export type IdleReclaim = {
 
 type EniValues = z.output<typeof ENI_KEYS.schema>;
 
-/** The actions of the RAM policy: the only ones that the agent calls. */
+/** The actions of the RAM policy and, for IPv6, two more: the only ones that the agent calls. */
 const ACTIONS = [
   "CreateNetworkInterface",
   "DescribeNetworkInterfaces",
@@ -80,6 +80,8 @@ const ACTIONS = [
   "DescribeInstances",
   "ModifyNetworkInterfaceAttribute",
   "DescribeVSwitches",
+  "AssignIpv6Addresses",
+  "UnassignIpv6Addresses",
 ] as const;
 export type ApiAction = (typeof ACTIONS)[number];
 

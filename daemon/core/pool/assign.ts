@@ -1,9 +1,9 @@
 /**
- * Secondary addresses of an ENI: what the answers to AssignPrivateIpAddresses and UnassignPrivateIpAddresses mean.
+ * Addresses of an ENI, of both families: what the answers to the calls mean that give more of them or take some back.
  *
  * @module
  */
-import { type Ipv4 } from "../../../proto/addr.ts";
+import { type IpAddress, isIpv6 } from "../../../proto/addr6.ts";
 import { type EniId } from "../../../proto/ids.ts";
 import { type CloudFailure } from "../cloud.ts";
 import { CONFIGURATION_RETRY_MS } from "./back-off.ts";
@@ -19,7 +19,7 @@ import {
   persist,
   repeated,
 } from "./draft.ts";
-import { missing, sendAssign } from "./grow.ts";
+import { isAssignWanted, sendAssign } from "./grow.ts";
 import { blockVSwitch, giveBackAddresses, unreserveAddresses } from "./vswitch.ts";
 
 /** Views may be older than our last change by that much: they say nothing about addresses so early. */
@@ -30,10 +30,11 @@ const STATE_RETRY_MS = 5_000;
 const IN_USE_RETRY_MS = 700;
 const LOST_REPLY_LOOK_MS = 1_000;
 
-export function onAssigned(draft: Draft, slot: number, id: EniId, addresses: readonly Ipv4[]): void {
+export function onAssigned(draft: Draft, slot: number, id: EniId, addresses: readonly IpAddress[]): void {
   const eni = editKnown(draft, slot, id);
   if (eni === undefined) return;
-  unreserveAddresses(draft, eni.vSwitch, (eni.assigning?.count ?? 0) - addresses.length);
+  if (eni.assigning?.family !== "ipv6")
+    unreserveAddresses(draft, eni.vSwitch, (eni.assigning?.count ?? 0) - addresses.length);
   delete eni.assigning;
   delete draft.pool.lastFault;
   eni.changedAtMs = draft.nowMs;
@@ -64,6 +65,11 @@ export function onAssignFailed(draft: Draft, slot: number, id: EniId, failure: C
       return;
     case "vswitch-full":
       endAssign(draft, eni);
+      if (assigning.family === "ipv6") {
+        // An IPv6 block has 2^64 addresses: whatever is meant, the vSwitch's IPv4 addresses are not.
+        pauseAssign(draft, eni, draft.pool.settings.vSwitchRetryMs, failure);
+        return;
+      }
       blockVSwitch(draft, eni.vSwitch, {
         fault: failure.fault,
         forMs: draft.pool.settings.vSwitchRetryMs,
@@ -71,11 +77,12 @@ export function onAssignFailed(draft: Draft, slot: number, id: EniId, failure: C
       });
       return;
     case "address-quota":
+    case "address6-quota":
       endAssign(draft, eni);
       // Either the ENI has addresses that we do not know (a former run asked for them), or our limit is too high. A view
       // that is surely newer than whatever was asked before tells.
       eni.changedAtMs = draft.nowMs;
-      eni.refusedCount = assigning.count;
+      eni.refused = { family: assigning.family, count: assigning.count };
       lookIn(draft, eni, lagOf(draft, eni));
       return;
     case "gone":
@@ -97,20 +104,24 @@ export function onAssignFailed(draft: Draft, slot: number, id: EniId, failure: C
     case "account-quota":
     case "configuration":
       endAssign(draft, eni);
-      eni.assignAfterMs = draft.nowMs + Math.max(CONFIGURATION_RETRY_MS, failure.retryAfterMs ?? 0);
-      note(draft, "warn", `no more addresses for ${id} for a minute`, failure.fault);
+      pauseAssign(draft, eni, CONFIGURATION_RETRY_MS, failure);
       return;
     default:
       return failure.class satisfies never;
   }
 }
 
+function pauseAssign(draft: Draft, eni: KnownEni, pauseMs: number, failure: CloudFailure): void {
+  eni.assignAfterMs = draft.nowMs + Math.max(pauseMs, failure.retryAfterMs ?? 0);
+  const pause = pauseMs === CONFIGURATION_RETRY_MS ? "a minute" : `${Math.round(pauseMs / 1000)} s`;
+  note(draft, "warn", `no more addresses for ${eni.facts.id} for ${pause}`, failure.fault);
+}
+
 /** Sends a call whose back-off is over once more, or gives it up where it is no longer wanted and surely had no effect. */
 export function repeatAssign(draft: Draft, eni: KnownEni): void {
   const { assigning } = eni;
   if (assigning === undefined) return;
-  const isWanted = missing(draft.pool, draft.nowMs) + assigning.count > 0;
-  if (!assigning.unsure && !isWanted) {
+  if (!assigning.unsure && !isAssignWanted(draft.pool, eni, assigning, draft.nowMs)) {
     endAssign(draft, eni);
     return;
   }
@@ -122,11 +133,11 @@ export function repeatAssign(draft: Draft, eni: KnownEni): void {
 function endAssign(draft: Draft, eni: DraftEni): void {
   const { assigning } = eni;
   if (assigning === undefined) return;
-  unreserveAddresses(draft, eni.vSwitch, assigning.count);
+  if (assigning.family === "ipv4") unreserveAddresses(draft, eni.vSwitch, assigning.count);
   delete eni.assigning;
   if (!assigning.unsure) return;
   eni.changedAtMs = draft.nowMs;
-  eni.refusedCount = 0;
+  eni.refused = { family: assigning.family, count: 0 };
   lookIn(draft, eni, lagOf(draft, eni));
 }
 
@@ -136,7 +147,7 @@ export function lagOf(draft: Draft, eni: DraftEni): number {
 }
 
 /** Takes an address in, in the state that the store knows it in, idle otherwise. */
-export function placeAddress(draft: Draft, eni: DraftEni, address: Ipv4): void {
+export function placeAddress(draft: Draft, eni: DraftEni, address: IpAddress): void {
   if (eni.addresses.has(address)) return;
   const { unplaced } = draft.pool;
   const known = unplaced.get(address);
@@ -145,27 +156,31 @@ export function placeAddress(draft: Draft, eni: DraftEni, address: Ipv4): void {
     draft.pool.unplaced = new Map([...unplaced].filter(([other]) => other !== address));
 }
 
-/** Asks the cloud to take the "unassigning" addresses of the ENI back. */
+/** Asks the cloud to take the "unassigning" addresses of the ENI back: those of IPv4, or those of IPv6 where no other is left. */
 export function sendUnassign(draft: Draft, eni: KnownEni): void {
-  const addresses = unassigningOf(eni);
+  const all = unassigningOf(eni);
+  const ipv4 = all.filter((address) => !isIpv6(address));
+  const addresses = ipv4.length > 0 ? ipv4 : all;
   if (addresses.length === 0) return;
   eni.unassigning = { unsure: false, call: { tries: eni.unassigning?.call.tries ?? 0 } };
   draft.effects.push({ kind: "unassign", slot: eni.slot, eni: eni.facts.id, addresses });
 }
 
-export function onUnassigned(draft: Draft, slot: number, id: EniId, addresses: readonly Ipv4[]): void {
+export function onUnassigned(draft: Draft, slot: number, id: EniId, addresses: readonly IpAddress[]): void {
   const eni = editKnown(draft, slot, id);
   if (eni === undefined) return;
   removeUnassigning(draft, eni, addresses);
+  // The other half of the pairs.
+  if (eni.unassigning !== undefined) sendUnassign(draft, eni);
 }
 
 /** The cloud has taken these addresses back. */
-export function removeUnassigning(draft: Draft, eni: DraftEni, addresses: readonly Ipv4[]): void {
+export function removeUnassigning(draft: Draft, eni: DraftEni, addresses: readonly IpAddress[]): void {
   const gone = addresses.filter((address) => eni.addresses.get(address)?.kind === "unassigning");
   if (gone.length === 0) return;
   for (const address of gone) eni.addresses.delete(address);
   if (unassigningOf(eni).length === 0) delete eni.unassigning;
-  giveBackAddresses(draft, eni.vSwitch, gone.length);
+  giveBackAddresses(draft, eni.vSwitch, gone.filter((address) => !isIpv6(address)).length);
   eni.changedAtMs = draft.nowMs;
   persist(draft, eni);
 }
@@ -187,13 +202,15 @@ export function onUnassignFailed(draft: Draft, slot: number, id: EniId, failure:
     case "vswitch-full":
     case "eni-quota":
     case "address-quota":
+    case "address6-quota":
     case "account-quota":
     case "configuration":
       if (failure.effect === "unknown") break;
       note(draft, "warn", `${id} keeps addresses that nobody needs`, failure.fault);
       draft.pool.shrinkAfterMs = draft.nowMs + Math.max(CONFIGURATION_RETRY_MS, failure.retryAfterMs ?? 0);
-      if (failure.fault.kind !== "cloud") {
-        // Not the cloud's refusal: the node itself doubts that nobody has them. Nobody gets them before that is settled.
+      if (failure.fault.kind !== "cloud" || eni.unassigning.call.tries > 0) {
+        // Not the cloud's refusal: the node itself doubts that nobody has them. Or an earlier call, whose reply was lost, may
+        // have taken them back, and the view may have been late. Nobody gets them before that is settled.
         const retryAfterMs = CONFIGURATION_RETRY_MS;
         const call = backedOff(draft, eni.unassigning.call, { ...failure, retryAfterMs });
         eni.unassigning = { unsure: false, call };
@@ -213,6 +230,6 @@ export function onUnassignFailed(draft: Draft, slot: number, id: EniId, failure:
   lookIn(draft, eni, LOST_REPLY_LOOK_MS * Math.min(tries, 10));
 }
 
-export function unassigningOf(eni: DraftEni): Ipv4[] {
+export function unassigningOf(eni: DraftEni): IpAddress[] {
   return [...eni.addresses].flatMap(([address, { kind }]) => (kind === "unassigning" ? [address] : []));
 }

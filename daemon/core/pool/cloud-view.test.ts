@@ -136,7 +136,7 @@ describe("a ready ENI", () => {
   });
 
   it("keeps its addresses while a call for them is under way", () => {
-    const assigning = { token: "t", count: 1, unsure: false, call: { tries: 0 } };
+    const assigning = { family: "ipv4" as const, token: "t", count: 1, unsure: false, call: { tries: 0 } };
     const busy = poolOf([eniOf(0, ADDRESSES, { assigning })], { idleMin: 3 });
     const found = looked(busy, [viewOf(eni, "InUse", ["10.0.0.1", "10.0.0.2", "10.0.0.3"])], 1_000, 1_100);
     expect(addressesOf(found.pool.enis.get(0))).toEqual(addressesOf(eni));
@@ -145,10 +145,18 @@ describe("a ready ENI", () => {
 
 describe("too many addresses", () => {
   const eni = eniOf(0, ADDRESSES, {
-    assigning: { token: "t", count: 4, unsure: false, call: { tries: 0 } },
+    assigning: { family: "ipv4", token: "t", count: 4, unsure: false, call: { tries: 0 } },
   });
   const { id } = viewOf(eni, "InUse");
-  const call = { kind: "assign", slot: 0, eni: id, count: 4, token: "t", priority: "pod" } as const;
+  const call = {
+    kind: "assign",
+    family: "ipv4",
+    slot: 0,
+    eni: id,
+    count: 4,
+    token: "t",
+    priority: "pod",
+  } as const;
   const refused = step(poolOf([eni]), {
     kind: "assign-failed",
     slot: 0,
@@ -158,13 +166,16 @@ describe("too many addresses", () => {
   });
 
   it("are a reason to look, once a view is surely new, and to assign nothing before", () => {
-    expect(refused.pool.enis.get(0)).toMatchObject({ refusedCount: 4, look: { atMs: 11_001 } });
+    expect(refused.pool.enis.get(0)).toMatchObject({
+      refused: { family: "ipv4", count: 4 },
+      look: { atMs: 11_001 },
+    });
     expect(refused.pool.limits.addressesPerEni).toBe(15);
   });
 
   it("do not put off a look that is due earlier", () => {
     const unconfirmed = eniOf(0, ADDRESSES, {
-      assigning: { token: "t", count: 4, unsure: false, call: { tries: 0 } },
+      assigning: { family: "ipv4", token: "t", count: 4, unsure: false, call: { tries: 0 } },
       look: { atMs: 2_000, tries: 0 },
     });
     const failure = failureOf(call, "address-quota");
@@ -178,7 +189,10 @@ describe("too many addresses", () => {
     expect(next.pool.enis.get(0)?.look).toEqual({ atMs: 2_000, tries: 0 });
     // That one is too early to tell; the one after it is not.
     const early = looked(next.pool, [viewOf(eni, "InUse")], 2_000, 2_100);
-    expect(early.pool.enis.get(0)).toMatchObject({ refusedCount: 4, look: { atMs: 11_001 } });
+    expect(early.pool.enis.get(0)).toMatchObject({
+      refused: { family: "ipv4", count: 4 },
+      look: { atMs: 11_001 },
+    });
   });
 
   it("teach the limit where the ENI has what we believe", () => {
@@ -321,15 +335,26 @@ describe("an Unassign that the cloud or the node refuses", () => {
 describe("a lost Assign that is refused afterwards", () => {
   it("is looked for, once a view is surely new", () => {
     const eni = eniOf(0, ADDRESSES, {
-      assigning: { token: "t", count: 1, unsure: true, call: { tries: 1 } },
+      assigning: { family: "ipv4", token: "t", count: 1, unsure: true, call: { tries: 1 } },
     });
     const { id } = viewOf(eni, "InUse");
-    const call = { kind: "assign", slot: 0, eni: id, count: 1, token: "t", priority: "pod" } as const;
+    const call = {
+      kind: "assign",
+      family: "ipv4",
+      slot: 0,
+      eni: id,
+      count: 1,
+      token: "t",
+      priority: "pod",
+    } as const;
     const failure = failureOf(call, "configuration");
     const refused = after(poolOf([eni]), [
       { kind: "assign-failed", slot: 0, eni: id, failure, nowMs: 1_000 },
     ]);
-    expect(refused.pool.enis.get(0)).toMatchObject({ refusedCount: 0, look: { atMs: 11_001 } });
+    expect(refused.pool.enis.get(0)).toMatchObject({
+      refused: { family: "ipv4", count: 0 },
+      look: { atMs: 11_001 },
+    });
     const found = looked(
       refused.pool,
       [viewOf(eni, "InUse", ["10.0.0.1", "10.0.0.2", "10.0.0.3"])],

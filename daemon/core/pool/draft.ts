@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Ipv4 } from "../../../proto/addr.ts";
+import { type IpAddress } from "../../../proto/addr6.ts";
 import { type Fault } from "../../../proto/fault.ts";
 import { type EniId } from "../../../proto/ids.ts";
 import { type CloudFailure, type Priority } from "../cloud.ts";
@@ -22,7 +22,7 @@ import { nextRandom } from "./prng.ts";
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-export type DraftEni = Mutable<Omit<Eni, "addresses">> & { addresses: Map<Ipv4, AddressState> };
+export type DraftEni = Mutable<Omit<Eni, "addresses">> & { addresses: Map<IpAddress, AddressState> };
 
 /** An ENI that the cloud has made. */
 export type KnownEni = DraftEni & { facts: EniFacts };
@@ -142,10 +142,4 @@ export function growthPriority(draft: Draft): Priority {
 export function isBusy(eni: Eni | DraftEni): boolean {
   for (const { kind } of eni.addresses.values()) if (kind === "used" || kind === "cooling") return true;
   return false;
-}
-
-export function countOf(eni: Eni | DraftEni, kind: AddressState["kind"]): number {
-  let count = 0;
-  for (const state of eni.addresses.values()) if (state.kind === kind) count += 1;
-  return count;
 }

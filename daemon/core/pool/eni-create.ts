@@ -26,7 +26,8 @@ import {
 import { startDelete, startDetach } from "./eni-leave.ts";
 import { dropCreating, isInhibited, missing, sendCreate } from "./grow.ts";
 import { learnAddresses, setLimits } from "./limits.ts";
-import { type EniState } from "./model.ts";
+import { type Eni, type EniState } from "./model.ts";
+import { sizeOf } from "./pairs.ts";
 import { blockVSwitch, unreserveAddresses } from "./vswitch.ts";
 
 /** First look after AttachNetworkInterface was accepted: most attachments take two seconds. */
@@ -53,7 +54,8 @@ export function onCreated(draft: Draft, slot: number, view: EniView): void {
   unreserveAddresses(draft, eni.vSwitch, eni.state.request.secondaryCount + 1 - view.addresses.length);
   eni.facts = { id: view.id, mac: view.mac, primary: view.primary };
   eni.changedAtMs = draft.nowMs;
-  for (const address of new Set([view.primary, ...view.addresses])) placeAddress(draft, eni, address);
+  for (const address of new Set([view.primary, ...view.addresses, ...view.addresses6]))
+    placeAddress(draft, eni, address);
   moveTo(draft, eni, { kind: "attaching", rounds: 0, call: { tries: 0 } });
   sendAttach(draft, { ...eni, facts: eni.facts });
 }
@@ -92,6 +94,10 @@ export function onCreateFailed(draft: Draft, slot: number, failure: CloudFailure
     case "address-quota":
       dropCreating(draft, eni);
       onTooManyAddresses(draft, state.request.secondaryCount, failure);
+      return;
+    case "address6-quota":
+      dropCreating(draft, eni);
+      onTooManyAddresses6(draft, state.request.count6 ?? 0, failure);
       return;
     case "account-quota":
       dropCreating(draft, eni);
@@ -192,7 +198,10 @@ export function onAttachFailed(draft: Draft, slot: number, id: EniId, failure: C
       inhibitForQuota(draft, failure);
       break;
     case "address-quota":
-      onTooManyAddresses(draft, eni.addresses.size - 1, failure);
+      onTooManyAddresses(draft, sizeOf(eni, "ipv4") - 1, failure);
+      break;
+    case "address6-quota":
+      onTooManyAddresses6(draft, sizeOf(eni, "ipv6"), failure);
       break;
     case "account-quota":
       inhibitForAccount(draft, failure);
@@ -221,7 +230,7 @@ export function onLinked(draft: Draft, slot: number, id: EniId, ifIndex: number)
   moveTo(draft, eni, { kind: "ready", ifIndex, confirmed });
   delete eni.look;
   if (!confirmed) lookIn(draft, eni, CONFIRM_LOOK_MS);
-  if (eni.refusedCount !== undefined || eni.unassigning?.unsure === true) lookIn(draft, eni, 0);
+  if (eni.refused !== undefined || eni.unassigning?.unsure === true) lookIn(draft, eni, 0);
   delete pool.inhibited;
   delete pool.lastFault;
   const ready = [...pool.enis.values()].filter(({ state }) => state.kind === "ready");
@@ -281,14 +290,15 @@ export function onAttachUndone(draft: Draft, eni: KnownEni): void {
 function inhibitForQuota(draft: Draft, failure: CloudFailure): void {
   const { pool } = draft;
   inhibit(draft, failure.fault, Math.max(CONFIGURATION_RETRY_MS, failure.retryAfterMs ?? 0));
-  const ours = [...pool.enis.values()].filter(({ state }) => mayCount(state));
+  const ours = [...pool.enis.values()].filter(mayCount);
   pool.refusedAtEnis = pool.foreign + ours.length;
   pool.survey = { atMs: draft.nowMs, tries: 0 };
 }
 
 /** True where the cloud may count the ENI as attached: attach calls cross each other, and a detach takes its time. */
-function mayCount(state: EniState): boolean {
-  if (state.kind === "attaching") return state.call.retryAtMs === undefined;
+function mayCount({ state, look }: Eni): boolean {
+  // One that was refused because of its state, and is looked at therefore, may be attached by a call of a former run.
+  if (state.kind === "attaching") return state.call.retryAtMs === undefined || look !== undefined;
   return state.kind === "linking" || state.kind === "ready" || state.kind === "detaching";
 }
 
@@ -309,6 +319,12 @@ function inhibit(draft: Draft, fault: Fault, pauseMs: number): void {
 
 /** So many secondary addresses of a new ENI were too many. Where even none is, no ENI can be had. */
 function onTooManyAddresses(draft: Draft, secondaryCount: number, failure: CloudFailure): void {
-  if (secondaryCount > 0) learnAddresses(draft, secondaryCount, secondaryCount);
+  if (secondaryCount > 0) learnAddresses(draft, "ipv4", secondaryCount, secondaryCount);
+  else inhibit(draft, failure.fault, CONFIGURATION_RETRY_MS);
+}
+
+/** The same for IPv6 addresses, where one is the least. */
+function onTooManyAddresses6(draft: Draft, count: number, failure: CloudFailure): void {
+  if (count > 1) learnAddresses(draft, "ipv6", count, count - 1);
   else inhibit(draft, failure.fault, CONFIGURATION_RETRY_MS);
 }

@@ -18,6 +18,7 @@ import {
   moveTo,
   note,
 } from "./draft.ts";
+import { sizeOf } from "./pairs.ts";
 import { giveBackAddresses } from "./vswitch.ts";
 
 /** Detach and Delete take a second or two. */
@@ -89,6 +90,7 @@ export function onLeaveFailed(
       return;
     case "eni-quota":
     case "address-quota":
+    case "address6-quota":
     case "account-quota":
     case "configuration":
       onLeaveRefused(draft, eni, failure);
@@ -115,6 +117,6 @@ function onLeaveRefused(draft: Draft, eni: KnownEni, failure: CloudFailure): voi
 
 /** The ENI is not in the cloud any more: its addresses are the vSwitch's again. */
 export function onEniGone(draft: Draft, eni: KnownEni): void {
-  giveBackAddresses(draft, eni.vSwitch, eni.addresses.size);
+  giveBackAddresses(draft, eni.vSwitch, sizeOf(eni, "ipv4"));
   dropEni(draft, eni);
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isIpv6 } from "../../../proto/addr6.ts";
 import { type EniId, type VSwitchId } from "../../../proto/ids.ts";
 import { type CloudFailure, type EniView, type FailureClass } from "../cloud.ts";
 import {
@@ -50,6 +51,7 @@ export type Trouble =
 export type FakeCloudOptions = {
   readonly enisMax: number;
   readonly addressesPerEni: number;
+  readonly addresses6PerEni?: number;
   /** Usable addresses of each vSwitch. */
   readonly vSwitches: readonly { readonly id: VSwitchId; readonly size: number }[];
   /** Asked at each call, in order. */
@@ -93,9 +95,9 @@ export function callCloud(
 ): { readonly atMs: number; readonly answer: Answer } {
   const trouble = cloud.options.trouble?.(call, nowMs);
   const atMs = nowMs + (cloud.options.latencyMs?.(call) ?? LATENCY_MS[call.kind]);
-  // A limit cannot refuse what was done already: the token is looked at first.
+  // A limit cannot refuse what was done already: the token, or the ENI's state, is looked at first.
   const isLimit = trouble?.kind === "refuse" && /full$|quota$/.test(trouble.class);
-  if (trouble?.kind === "refuse" && !(isLimit && cloud.tokens.has(tokenOf(call) ?? "")))
+  if (trouble?.kind === "refuse" && !(isLimit && isDone(cloud, call)))
     return { atMs, answer: failedAnswer(call, failureOf(call, trouble.class)) };
   if (trouble?.kind === "lose") {
     if (trouble.applied) carryOut(cloud, call, nowMs);
@@ -168,7 +170,7 @@ function carryOut(cloud: FakeCloud, call: CloudCall, nowMs: number): Answer {
     case "describe-vswitches":
       return { kind: "vswitches-described", views: vSwitchViews(vpc) };
     case "assign": {
-      const known = repeated(cloud, call.token, `${call.eni} ${call.count}`);
+      const known = repeated(cloud, call.token, assignParams(call));
       return known ?? assign(cloud, call, nowMs);
     }
     case "attach-eni":
@@ -194,6 +196,8 @@ function change(
       return eni === undefined ? "gone" : attachEni(vpc, eni, nowMs);
     case "unassign":
       if (eni === undefined) return "gone";
+      if (call.addresses.length > 10) offences.push(`unassigns ${call.addresses.length} at once`);
+      if (new Set(call.addresses.map(isIpv6)).size > 1) offences.push("unassigns both families at once");
       if (call.addresses.includes(eni.view.primary))
         offences.push(`unassigns the primary address of ${call.eni}`);
       return unassignAddresses(vpc, eni, call.addresses, nowMs);
@@ -233,11 +237,20 @@ function create(cloud: FakeCloud, call: CallOf<"create-eni">, nowMs: number): An
 
 function assign(cloud: FakeCloud, call: CallOf<"assign">, nowMs: number): Answer {
   const eni = cloud.vpc.enis.get(call.eni);
-  const addresses = eni === undefined ? "gone" : assignAddresses(cloud.vpc, eni, call.count, nowMs);
+  const addresses = eni === undefined ? "gone" : assignAddresses(cloud.vpc, eni, call, nowMs);
   if (typeof addresses === "string") return failedAnswer(call, failureOf(call, addresses));
   const answer: Answer = { kind: "assigned", slot: call.slot, eni: call.eni, addresses };
-  cloud.tokens.set(call.token, { params: `${call.eni} ${call.count}`, answer });
+  cloud.tokens.set(call.token, { params: assignParams(call), answer });
   return answer;
+}
+
+function isDone({ tokens, vpc }: FakeCloud, call: CloudCall): boolean {
+  if (call.kind === "attach-eni") return vpc.enis.get(call.eni)?.view.status !== "Available";
+  return tokens.has(tokenOf(call) ?? "");
+}
+
+function assignParams({ eni, family, count }: CallOf<"assign">): string {
+  return `${eni} ${family} ${count}`;
 }
 
 function tokenOf(call: CloudCall): string | undefined {

@@ -4,18 +4,19 @@
  *
  * @module
  */
-import { type Ipv4 } from "../../../proto/addr.ts";
+import { type IpAddress } from "../../../proto/addr6.ts";
 import { type Attachment, attachmentKey } from "../../../proto/attachment.ts";
 import { type Fault } from "../../../proto/fault.ts";
 import { type EniId } from "../../../proto/ids.ts";
+import { type IpStack, wantsPairs } from "../ip-stack.ts";
 import { type Answer, callCloud, type CloudCall, type FakeCloud } from "./fake-cloud.ts";
 import { advance, INSTANCE, vSwitchViews } from "./fake-vpc.ts";
 import { type Limits, type Pool, type PoolEffect, type PoolSettings } from "./model.ts";
-import { decodeEniRecord, eniRecord, encodeRecord } from "./records.ts";
+import { decodeEniRecord, eniRecord, encodeRecord, type LeaseRecord } from "./records.ts";
 import { restore } from "./restore.ts";
 import { step } from "./step.ts";
 
-type Lease = { readonly attachment: Attachment; readonly address: Ipv4; readonly slot: number };
+type Lease = LeaseRecord;
 
 export type FakeNode = {
   pool: Pool;
@@ -30,7 +31,7 @@ export type FakeNode = {
   readonly calls: CloudCall[];
   readonly notes: string[];
   /** When each address was released. */
-  readonly releasedMs: Map<Ipv4, number>;
+  readonly releasedMs: Map<IpAddress, number>;
   readonly offences: string[];
   readonly add: (name: string, waitMs?: number) => void;
   readonly del: (name: string) => void;
@@ -38,9 +39,9 @@ export type FakeNode = {
   readonly run: (forMs: number) => void;
   /**
    * Kills the agent and starts it again from its store. Calls that were sent have their effect, answers are lost. `loses`:
-   * the records of attached ENIs are gone as well, and it took some seconds.
+   * the records of attached ENIs are gone as well, and it took some seconds. `ipStack`: the configuration has changed.
    */
-  readonly restart: (loses?: boolean) => void;
+  readonly restart: (loses?: boolean, ipStack?: IpStack) => void;
   readonly send: (answer: Answer) => void;
   /** When the pool wants to be woken. */
   readonly wakeAtMs: () => number;
@@ -48,6 +49,7 @@ export type FakeNode = {
 
 export const SETTINGS: PoolSettings = {
   instance: INSTANCE,
+  ipStack: "ipv4",
   idleMin: 0,
   idleMax: 5,
   cooldownMs: 30_000,
@@ -64,13 +66,13 @@ export function attachmentOf(name: string): Attachment {
   return { network: "terway", containerId: name, ifName: "eth0" };
 }
 
-type Store = { readonly enis: Map<number, string>; readonly cooldowns: Map<Ipv4, number> };
+type Store = { readonly enis: Map<number, string>; readonly cooldowns: Map<IpAddress, number> };
 
 type Machine = {
   readonly node: FakeNode;
   readonly cloud: FakeCloud;
   readonly store: Store;
-  readonly settings: PoolSettings;
+  settings: PoolSettings;
   readonly brokenLinks: (eni: EniId) => boolean;
   readonly limits: Limits;
   learnt: Partial<Limits>;
@@ -115,7 +117,8 @@ export function fakeNode(options: {
     add: (name, waitMs = 60_000) => add(whole, name, waitMs),
     del: (name) => del(whole, name),
     run: (forMs) => run(whole, forMs),
-    restart(loses = false) {
+    restart(loses = false, ipStack = whole.settings.ipStack) {
+      whole.settings = { ...whole.settings, ipStack };
       whole.inbox = [];
       whole.linking = new Map();
       node.owed.clear();
@@ -167,7 +170,7 @@ function del(machine: Machine, name: string): void {
   const { node } = machine;
   const lease = node.leases.get(name);
   node.leases.delete(name);
-  if (lease !== undefined) node.releasedMs.set(lease.address, node.nowMs);
+  for (const address of lease === undefined ? [] : held(lease)) node.releasedMs.set(address, node.nowMs);
   send(machine, { kind: "released", attachment: attachmentOf(name) });
 }
 
@@ -302,36 +305,46 @@ function oweToken(node: FakeNode, answer: Answer): void {
   if (token !== undefined) node.owed.set(`${answer.slot} ${kind}`, token);
 }
 
+/** The addresses that a pod has. */
+export function held({ address, address6 }: Pick<Lease, "address" | "address6">): IpAddress[] {
+  return address6 === undefined ? [address] : [address, address6];
+}
+
 function unlink({ node, cloud, linking }: Machine, eni: EniId): void {
   linking.delete(eni);
-  const addresses = cloud.vpc.enis.get(eni)?.view.addresses ?? [];
-  for (const { address, attachment } of node.leases.values())
-    if (addresses.includes(address)) node.offences.push(`${eni} leaves under ${attachmentKey(attachment)}`);
+  const view = cloud.vpc.enis.get(eni)?.view;
+  const addresses: readonly IpAddress[] = view === undefined ? [] : [...view.addresses, ...view.addresses6];
+  for (const lease of node.leases.values())
+    if (held(lease).some((address) => addresses.includes(address)))
+      node.offences.push(`${eni} leaves under ${attachmentKey(lease.attachment)}`);
 }
 
 function grant({ node, cloud }: Machine, effect: Extract<PoolEffect, { kind: "grant" }>): void {
-  const { attachment, address, slot } = effect;
+  const { attachment, address, address6, slot } = effect;
   const name = attachment.containerId;
   const former = node.leases.get(name);
-  if (former !== undefined && former.address !== address) node.offences.push(`${name} got a second address`);
+  if (former !== undefined && (former.address !== address || former.address6 !== address6))
+    node.offences.push(`${name} got a second address`);
   node.waiting.delete(name);
+  const { ipStack } = node.pool.settings;
+  if (former === undefined && wantsPairs(ipStack) !== (address6 !== undefined))
+    node.offences.push(`${name} got ${address6 ?? "no IPv6 address"} with ${ipStack}`);
   const id = node.pool.enis.get(slot)?.facts?.id;
-  const view = id === undefined ? undefined : cloud.vpc.enis.get(id);
-  if (view?.view.addresses.includes(address) !== true)
-    node.offences.push(`${address} is not an address of slot ${slot}`);
-  if (former === undefined && view?.linked !== true)
-    node.offences.push(`${address} was given before its ENI was linked`);
-  const releasedMs = node.releasedMs.get(address);
-  if (
-    former === undefined &&
-    releasedMs !== undefined &&
-    node.nowMs < releasedMs + node.pool.settings.cooldownMs
-  )
-    node.offences.push(`${address} was given out before its cooldown was over`);
-  for (const [other, lease] of node.leases)
-    if (lease.address === address && other !== name)
-      node.offences.push(`${address} is held by ${other} and ${name}`);
-  node.leases.set(name, { attachment, address, slot });
+  const eni = id === undefined ? undefined : cloud.vpc.enis.get(id);
+  const assigned: readonly IpAddress[] =
+    eni === undefined ? [] : [...eni.view.addresses, ...eni.view.addresses6];
+  for (const given of held(effect)) {
+    if (!assigned.includes(given)) node.offences.push(`${given} is not an address of slot ${slot}`);
+    if (former === undefined && eni?.linked !== true)
+      node.offences.push(`${given} was given before its ENI was linked`);
+    const usableMs = (node.releasedMs.get(given) ?? Number.NEGATIVE_INFINITY) + node.pool.settings.cooldownMs;
+    if (former === undefined && node.nowMs < usableMs)
+      node.offences.push(`${given} was given out before its cooldown was over`);
+    for (const [other, lease] of node.leases)
+      if (held(lease).includes(given) && other !== name)
+        node.offences.push(`${given} is held by ${other} and ${name}`);
+  }
+  node.leases.set(name, { attachment, slot, address, ...(address6 === undefined ? {} : { address6 }) });
 }
 
 function refuse(node: FakeNode, effect: Extract<PoolEffect, { kind: "refuse" }>): void {
@@ -345,10 +358,12 @@ function checkHolders(node: FakeNode): void {
   // What an ENI that leaves had may be others' already.
   const staying = [...node.pool.enis.values()].filter(({ state }) => !/^det|^del/.test(state.kind));
   const states = new Map(staying.flatMap(({ addresses }) => [...addresses]));
-  for (const [name, { address }] of node.leases) {
-    const state = states.get(address) ?? node.pool.unplaced.get(address)?.state;
-    if (state?.kind !== "used" || state.attachment.containerId !== name)
-      node.offences.push(`${name} has ${address}, which is ${state?.kind ?? "not there"}`);
+  for (const [name, lease] of node.leases) {
+    for (const address of held(lease)) {
+      const state = states.get(address) ?? node.pool.unplaced.get(address)?.state;
+      if (state?.kind !== "used" || state.attachment.containerId !== name)
+        node.offences.push(`${name} has ${address}, which is ${state?.kind ?? "not there"}`);
+    }
   }
   for (const [name, deadlineMs] of node.waiting)
     if (node.nowMs > deadlineMs) node.offences.push(`${name} was not answered by its deadline`);

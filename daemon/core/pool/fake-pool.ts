@@ -4,6 +4,7 @@
  * @module
  */
 import { type Ipv4, parseIpv4, parseMac } from "../../../proto/addr.ts";
+import { type IpAddress, isIpv6, parseIp } from "../../../proto/addr6.ts";
 import { eniId, type VSwitchId, vSwitchId } from "../../../proto/ids.ts";
 import { type EniStatus, type EniView, type VSwitchView } from "../cloud.ts";
 import { attachmentOf, SETTINGS } from "./fake-node.ts";
@@ -32,6 +33,12 @@ export function ip(text: string): Ipv4 {
   return parsed;
 }
 
+function anyIp(text: string): IpAddress {
+  const parsed = parseIp(text);
+  if (parsed === undefined) throw new Error(`${text} is no address`);
+  return parsed;
+}
+
 /** The state of an address that the pod `name` has. */
 export function used(name: string): AddressState {
   return { kind: "used", attachment: attachmentOf(name) };
@@ -49,7 +56,7 @@ export function eniOf(
     slot,
     vSwitch: A,
     facts: { id: eniId(`eni-${slot}`), mac: MAC, primary: ip(primary) },
-    addresses: new Map(Object.entries(addresses).map(([address, state]) => [ip(address), state])),
+    addresses: new Map(Object.entries(addresses).map(([address, state]) => [anyIp(address), state])),
     misses: 0,
     state: { kind: "ready", ifIndex: 1, confirmed: true },
     ...more,
@@ -83,6 +90,7 @@ export function poolOf(
 export function viewOf(eni: Eni, status: EniStatus, addresses?: readonly string[]): EniView {
   const { facts } = eni;
   if (facts === undefined) throw new Error("not created yet");
+  const all = addresses?.map(anyIp) ?? [...eni.addresses.keys()];
   return {
     id: facts.id,
     mac: facts.mac,
@@ -90,7 +98,8 @@ export function viewOf(eni: Eni, status: EniStatus, addresses?: readonly string[
     type: "Secondary",
     vSwitch: eni.vSwitch,
     primary: facts.primary,
-    addresses: addresses?.map(ip) ?? [...eni.addresses.keys()],
+    addresses: all.filter((address) => !isIpv6(address)),
+    addresses6: all.filter(isIpv6),
     securityGroups: [],
     tags: SETTINGS.ownTags,
     serviceManaged: false,

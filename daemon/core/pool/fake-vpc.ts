@@ -4,7 +4,9 @@
  * @module
  */
 import { intToIpv4, type Ipv4, ipv4ToInt, type Mac, macFromBytes, parseIpv4 } from "../../../proto/addr.ts";
+import { intToIpv6, type IpAddress, type Ipv6, ipv6ToInt, parseIpv6 } from "../../../proto/addr6.ts";
 import { parseCidr } from "../../../proto/cidr.ts";
+import { parseCidr6 } from "../../../proto/cidr6.ts";
 import { type EniId, eniId, instanceId, type VSwitchId } from "../../../proto/ids.ts";
 import {
   type CreateEni,
@@ -13,6 +15,7 @@ import {
   type FailureClass,
   type VSwitchView,
 } from "../cloud.ts";
+import { type Family } from "../ip-stack.ts";
 
 export const INSTANCE = instanceId("i-test");
 
@@ -22,9 +25,11 @@ export type FakeVpc = {
   /** Secondary ENIs and addresses of each that the instance really has. */
   readonly enisMax: number;
   readonly addressesPerEni: number;
+  readonly addresses6PerEni: number;
   readonly vSwitches: readonly VSwitchId[];
   readonly enis: Map<EniId, FakeEni>;
   readonly free: Map<VSwitchId, Ipv4[]>;
+  readonly free6: Map<VSwitchId, Ipv6[]>;
   readonly taken: Map<VSwitchId, Ipv4[]>;
   readonly agenda: { readonly atMs: number; readonly act: (atMs: number) => EniId | undefined }[];
   /** All views after each change, for views that are late. */
@@ -37,18 +42,27 @@ const IN_USE_MS = 2_200;
 const DETACH_MS = 2_000;
 const DELETE_MS = 1_250;
 
-/** The usable addresses of vSwitch number n are those of 10.n.0.0/16 from .0.1 on. */
+/** More than the ENIs of a node can have. */
+const SIZE6 = 200;
+
+/**
+ * The usable addresses of vSwitch number n are those of 10.n.0.0/16 from .0.1 on, and those of fd00:n::/64 from ::1 on.
+ * `addresses6PerEni` is `addressesPerEni` where absent.
+ */
 export function fakeVpc(options: {
   readonly enisMax: number;
   readonly addressesPerEni: number;
+  readonly addresses6PerEni?: number;
   readonly vSwitches: readonly { readonly id: VSwitchId; readonly size: number }[];
 }): FakeVpc {
   return {
     enisMax: options.enisMax,
     addressesPerEni: options.addressesPerEni,
+    addresses6PerEni: options.addresses6PerEni ?? options.addressesPerEni,
     vSwitches: options.vSwitches.map(({ id }) => id),
     enis: new Map(),
     free: new Map(options.vSwitches.map(({ id, size }, index) => [id, addressesOf(index, size)])),
+    free6: new Map(options.vSwitches.map(({ id }, index) => [id, addresses6Of(index)])),
     taken: new Map(),
     agenda: [],
     history: [{ atMs: 0, views: [] }],
@@ -62,6 +76,7 @@ export function vSwitchViews(vpc: FakeVpc): VSwitchView[] {
     vpc: "vpc-test",
     zone: "zone-a",
     cidr: parseCidr(`10.${index}.0.0/16`) ?? never("vSwitch", index),
+    cidr6: parseCidr6(`fd00:${index.toString(16)}::/64`) ?? never("vSwitch", index),
     availableAddresses: vpc.free.get(id)?.length ?? 0,
   }));
 }
@@ -82,7 +97,9 @@ export function advance(vpc: FakeVpc, nowMs: number): EniId[] {
 /** Makes an ENI, or says why not. */
 export function createEni(vpc: FakeVpc, request: CreateEni, nowMs: number): EniView | FailureClass {
   if (request.secondaryCount >= vpc.addressesPerEni) return "address-quota";
-  const addresses = takeAddresses(vpc, request.vSwitch, request.secondaryCount + 1);
+  const count6 = request.count6 ?? 0;
+  if (count6 > vpc.addresses6PerEni) return "address6-quota";
+  const addresses = takeAddresses(vpc.free.get(request.vSwitch), request.secondaryCount + 1);
   const primary = addresses?.[0];
   if (addresses === undefined || primary === undefined) return "vswitch-full";
   vpc.made += 1;
@@ -95,6 +112,7 @@ export function createEni(vpc: FakeVpc, request: CreateEni, nowMs: number): EniV
     vSwitch: request.vSwitch,
     primary,
     addresses,
+    addresses6: takeAddresses(vpc.free6.get(request.vSwitch), count6) ?? [],
     securityGroups: request.securityGroups,
     tags: request.tags,
     serviceManaged: false,
@@ -132,13 +150,21 @@ export function attachEni(vpc: FakeVpc, eni: FakeEni, nowMs: number): FailureCla
 export function assignAddresses(
   vpc: FakeVpc,
   eni: FakeEni,
-  count: number,
+  { family, count }: { readonly family: Family; readonly count: number },
   nowMs: number,
-): readonly Ipv4[] | FailureClass {
-  if (eni.view.addresses.length + count > vpc.addressesPerEni) return "address-quota";
-  const addresses = takeAddresses(vpc, eni.view.vSwitch, count);
+): readonly IpAddress[] | FailureClass {
+  const { view } = eni;
+  if (family === "ipv6") {
+    if (view.addresses6.length + count > vpc.addresses6PerEni) return "address6-quota";
+    const addresses6 = takeAddresses(vpc.free6.get(view.vSwitch), count) ?? never("IPv6 address", SIZE6);
+    eni.view = { ...view, addresses6: [...view.addresses6, ...addresses6] };
+    record(vpc, nowMs);
+    return addresses6;
+  }
+  if (view.addresses.length + count > vpc.addressesPerEni) return "address-quota";
+  const addresses = takeAddresses(vpc.free.get(view.vSwitch), count);
   if (addresses === undefined) return "vswitch-full";
-  eni.view = { ...eni.view, addresses: [...eni.view.addresses, ...addresses] };
+  eni.view = { ...view, addresses: [...view.addresses, ...addresses] };
   record(vpc, nowMs);
   return addresses;
 }
@@ -146,12 +172,19 @@ export function assignAddresses(
 export function unassignAddresses(
   vpc: FakeVpc,
   eni: FakeEni,
-  addresses: readonly Ipv4[],
+  given: readonly IpAddress[],
   nowMs: number,
 ): FailureClass | undefined {
-  if (addresses.some((address) => !eni.view.addresses.includes(address))) return "gone";
-  vpc.free.get(eni.view.vSwitch)?.push(...addresses);
-  eni.view = { ...eni.view, addresses: eni.view.addresses.filter((address) => !addresses.includes(address)) };
+  const { view } = eni;
+  const assigned: readonly IpAddress[] = [...view.addresses, ...view.addresses6];
+  if (given.some((address) => !assigned.includes(address))) return "gone";
+  vpc.free.get(view.vSwitch)?.push(...view.addresses.filter((address) => given.includes(address)));
+  vpc.free6.get(view.vSwitch)?.push(...view.addresses6.filter((address) => given.includes(address)));
+  eni.view = {
+    ...view,
+    addresses: view.addresses.filter((address) => !given.includes(address)),
+    addresses6: view.addresses6.filter((address) => !given.includes(address)),
+  };
   record(vpc, nowMs);
   return undefined;
 }
@@ -172,6 +205,7 @@ export function deleteEni(vpc: FakeVpc, eni: FakeEni, nowMs: number): FailureCla
   setStatus(vpc, eni, "Deleting", nowMs);
   later(vpc, nowMs + DELETE_MS, (atMs) => {
     vpc.free.get(eni.view.vSwitch)?.push(...eni.view.addresses);
+    vpc.free6.get(eni.view.vSwitch)?.push(...eni.view.addresses6);
     vpc.enis.delete(eni.view.id);
     record(vpc, atMs);
     return undefined;
@@ -201,8 +235,7 @@ function setStatus(vpc: FakeVpc, eni: FakeEni, status: EniStatus, atMs: number):
 }
 
 /** The address that was freed last goes out first: whoever keeps an old one will collide. */
-function takeAddresses(vpc: FakeVpc, id: VSwitchId, count: number): Ipv4[] | undefined {
-  const free = vpc.free.get(id);
+function takeAddresses<Address>(free: Address[] | undefined, count: number): Address[] | undefined {
   return free === undefined || free.length < count ? undefined : free.splice(free.length - count, count);
 }
 
@@ -213,6 +246,11 @@ function later(vpc: FakeVpc, atMs: number, act: (atMs: number) => EniId | undefi
 function addressesOf(index: number, size: number): Ipv4[] {
   const base = ipv4ToInt(parseIpv4(`10.${index}.0.1`) ?? never("vSwitch", index));
   return Array.from({ length: size }, (_, offset) => intToIpv4(base + size - 1 - offset));
+}
+
+function addresses6Of(index: number): Ipv6[] {
+  const base = ipv6ToInt(parseIpv6(`fd00:${index.toString(16)}::`) ?? never("vSwitch", index));
+  return Array.from({ length: SIZE6 }, (_, offset) => intToIpv6(base + BigInt(SIZE6 - offset)));
 }
 
 function macOf(serial: number): Mac {

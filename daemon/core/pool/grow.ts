@@ -5,8 +5,9 @@
  * @module
  */
 import { type VSwitchId } from "../../../proto/ids.ts";
+import { type CreateEni } from "../cloud.ts";
+import { type Family, wantsPairs } from "../ip-stack.ts";
 import {
-  countOf,
   type Draft,
   type DraftEni,
   dropEni,
@@ -19,7 +20,18 @@ import {
   persist,
   putEni,
 } from "./draft.ts";
-import { type Call, type Eni, type Pool } from "./model.ts";
+import { type Assigning, type Call, type Eni, type Pool } from "./model.ts";
+import {
+  countOf,
+  idleOf,
+  idleTotal,
+  incompleteOf,
+  limitOf,
+  pairsWanted,
+  podsPerEni,
+  sizeOf,
+} from "./pairs.ts";
+import { batch6Of, roomForEnis, roomForIpv6, roomOfEni, roomToComplete, sizeOfNewEni } from "./room.ts";
 import {
   chooseVSwitch,
   refreshForChoice,
@@ -35,8 +47,6 @@ const GATHER_MAX_MS = 40;
 /** The same while an ENI is on its way: the pods have to wait for that one anyway. */
 const BUSY_QUIET_MS = 50;
 const BUSY_GATHER_MAX_MS = 200;
-/** Most secondary addresses in one call. AssignPrivateIpAddresses, CreateNetworkInterface: SecondaryPrivateIpAddressCount. */
-const BATCH_MAX = 49;
 /** A call that failed that often is not counted on any more; another ENI may do better. */
 const TRUSTED_TRIES = 3;
 /** The same for an ENI whose attachment failed that often, or whose device has been awaited that long. */
@@ -57,15 +67,30 @@ export function gather(draft: Draft): void {
   pool.gathering = { sinceMs, atMs: Math.min(nowMs + quietMs, latestMs) };
 }
 
-/** Addresses that are missing, beyond what is on its way; negative where there are more than needed. */
+/** Addresses (or pairs) that are missing, beyond what is on its way; negative where there are more than needed. */
 export function missing(pool: Pool, nowMs: number): number {
-  let idle = 0;
   let expected = 0;
-  for (const eni of pool.enis.values()) {
-    if (eni.state.kind === "ready") idle += countOf(eni, "idle");
-    expected += expectedOf(eni, nowMs);
+  for (const eni of pool.enis.values()) expected += expectedOf(pool, eni, nowMs);
+  return pool.waiting.length + pool.settings.idleMin - idleTotal(pool) - expected;
+}
+
+/**
+ * Asks for the IPv6 addresses that idle IPv4 ones lack, as far as the pairs are wanted. Comes before `grow`, which counts on
+ * them.
+ */
+export function complete(draft: Draft): void {
+  const { pool, nowMs } = draft;
+  if (!pool.cloudSeen) return;
+  let wanted = pairsWanted(pool);
+  for (const { assigning } of pool.enis.values()) if (assigning?.family === "ipv6") wanted -= assigning.count;
+  for (const slot of wanted > 0 ? slotsToFill(pool) : []) {
+    if (wanted <= 0) return;
+    const eni = edit(draft, slot);
+    const count = eni === undefined ? 0 : Math.min(roomToComplete(pool, eni, nowMs), wanted);
+    if (eni === undefined || !isKnown(eni) || count <= 0) continue;
+    startAssign(draft, eni, "ipv6", count);
+    wanted -= count;
   }
-  return pool.waiting.length + pool.settings.idleMin - idle - expected;
 }
 
 /** Asks the cloud for what is missing. */
@@ -85,9 +110,10 @@ export function grow(draft: Draft): void {
     const eni = edit(draft, slot);
     const count = eni === undefined ? 0 : Math.min(roomOfEni(pool, eni, nowMs), necessary + extra);
     if (eni === undefined || !isKnown(eni) || count <= 0) continue;
-    startAssign(draft, eni, count);
+    startAssign(draft, eni, "ipv4", count);
     necessary -= count;
   }
+  necessary -= roomLater(pool, nowMs);
   while (necessary > 0 && roomForEnis(pool, false) > 0 && !isInhibited(pool, nowMs)) {
     refreshForChoice(draft);
     const vSwitch = chooseVSwitch(draft);
@@ -98,42 +124,8 @@ export function grow(draft: Draft): void {
   }
 }
 
-/** How many more addresses the ENI can be asked for now; 0 while a call for it is under way. */
-export function roomOfEni(
-  pool: Pick<Pool, "limits" | "batchMax" | "vSwitches">,
-  eni: Eni,
-  nowMs: number,
-): number {
-  const isFree =
-    eni.state.kind === "ready" &&
-    eni.assigning === undefined &&
-    eni.refusedCount === undefined &&
-    countOf(eni, "unassigning") === 0 &&
-    (eni.assignAfterMs ?? 0) <= nowMs;
-  if (!isFree) return 0;
-  return Math.min(
-    pool.limits.addressesPerEni - eni.addresses.size,
-    BATCH_MAX,
-    pool.batchMax ?? BATCH_MAX,
-    roomOfVSwitch(pool, eni.vSwitch, nowMs),
-  );
-}
-
-/** How many more ENIs the instance can have; `leaving`: with those counted as gone that are about to leave. */
-export function roomForEnis(pool: Pick<Pool, "enis" | "foreign" | "limits">, leaving: boolean): number {
-  let count = pool.foreign;
-  for (const { state } of pool.enis.values())
-    if (state.kind !== "deleting" && !(leaving && state.kind === "detaching")) count += 1;
-  return pool.limits.enisMax - count;
-}
-
 export function isInhibited(pool: Pick<Pool, "inhibited">, nowMs: number): boolean {
   return pool.inhibited !== undefined && pool.inhibited.untilMs > nowMs;
-}
-
-/** Addresses of a new ENI, the primary one included. */
-export function sizeOfNewEni(pool: Pick<Pool, "limits" | "batchMax">): number {
-  return Math.min(pool.limits.addressesPerEni, BATCH_MAX + 1, (pool.batchMax ?? BATCH_MAX) + 1);
 }
 
 /** True while the call is under way or will be repeated within `SOON_MS`. */
@@ -155,23 +147,34 @@ export function dropCreating(draft: Draft, eni: DraftEni): void {
   dropEni(draft, eni);
 }
 
-/** Sends the AssignPrivateIpAddresses of an ENI (again). */
-export function sendAssign(draft: Draft, eni: KnownEni): void {
-  if (eni.assigning === undefined) return;
-  const { count, token } = eni.assigning;
-  const priority = growthPriority(draft);
-  draft.effects.push({ kind: "assign", slot: eni.slot, eni: eni.facts.id, count, token, priority });
+/** True where a call that failed would be made anew if it were given up. */
+export function isAssignWanted(
+  pool: Pool,
+  eni: Eni | DraftEni,
+  { family, count }: Assigning,
+  nowMs: number,
+): boolean {
+  if (family === "ipv6") return pairsWanted(pool) > 0 && incompleteOf(eni) > 0;
+  return missing(pool, nowMs) + count > 0;
 }
 
-function startAssign(draft: Draft, eni: KnownEni, count: number): void {
-  eni.assigning = { token: newToken(draft, eni.slot), count, unsure: false, call: FRESH };
-  reserveAddresses(draft, eni.vSwitch, count);
+/** Sends the AssignPrivateIpAddresses or AssignIpv6Addresses of an ENI (again). */
+export function sendAssign(draft: Draft, eni: KnownEni): void {
+  if (eni.assigning === undefined) return;
+  const { family, count, token } = eni.assigning;
+  const priority = growthPriority(draft);
+  draft.effects.push({ kind: "assign", slot: eni.slot, eni: eni.facts.id, family, count, token, priority });
+}
+
+function startAssign(draft: Draft, eni: KnownEni, family: Family, count: number): void {
+  eni.assigning = { family, token: newToken(draft, eni.slot), count, unsure: false, call: FRESH };
+  if (family === "ipv4") reserveAddresses(draft, eni.vSwitch, count);
   sendAssign(draft, eni);
 }
 
 function startCreate(draft: Draft, vSwitch: VSwitchId, count: number): void {
   const slot = freeSlot(draft.pool);
-  const { securityGroups, eniTags, ownTags, resourceGroup } = draft.pool.settings;
+  const { ipStack, securityGroups, eniTags, ownTags, resourceGroup } = draft.pool.settings;
   const eni = putEni(draft, {
     slot,
     vSwitch,
@@ -186,6 +189,8 @@ function startCreate(draft: Draft, vSwitch: VSwitchId, count: number): void {
         vSwitch,
         securityGroups,
         secondaryCount: count - 1,
+        // Those that one call cannot bring are asked for when the ENI serves.
+        ...(wantsPairs(ipStack) ? { count6: Math.min(count, batch6Of(draft.pool)) } : {}),
         tags: { ...eniTags, ...ownTags },
         ...(resourceGroup === undefined ? {} : { resourceGroup }),
       },
@@ -196,28 +201,70 @@ function startCreate(draft: Draft, vSwitch: VSwitchId, count: number): void {
   sendCreate(draft, eni);
 }
 
-/** The addresses that the ENI will bring, as far as that can be counted on. */
-function expectedOf(eni: Eni, nowMs: number): number {
+/** The addresses (or pairs) that the ENI will bring, as far as that can be counted on. */
+function expectedOf(pool: Pool, eni: Eni, nowMs: number): number {
   const { state } = eni;
   switch (state.kind) {
     case "creating":
-      return isSoon(state.call, nowMs) ? state.request.secondaryCount + 1 : 0;
+      return isSoon(state.call, nowMs) ? promisedByNew(pool, state.request) : 0;
     case "attaching":
-      return state.rounds < TRUSTED_ROUNDS && state.call.tries < TRUSTED_TRIES ? countOf(eni, "idle") : 0;
+      return state.rounds < TRUSTED_ROUNDS && state.call.tries < TRUSTED_TRIES ? promisedBy(pool, eni) : 0;
     case "linking":
       return state.rounds < TRUSTED_ROUNDS && nowMs - state.sinceMs < TRUSTED_LINK_MS
-        ? countOf(eni, "idle")
+        ? promisedBy(pool, eni)
         : 0;
     case "ready":
-      return eni.assigning !== undefined && eni.assigning.call.tries < TRUSTED_TRIES
-        ? eni.assigning.count
-        : 0;
+      return expectedOfReady(pool, eni, nowMs);
     case "detaching":
     case "deleting":
       return 0;
     default:
       return state satisfies never;
   }
+}
+
+function promisedByNew(pool: Pool, { secondaryCount }: CreateEni): number {
+  const count = secondaryCount + 1;
+  return wantsPairs(pool.settings.ipStack) ? Math.min(count, podsPerEni(pool)) : count;
+}
+
+/**
+ * Pairs take two calls, and an ENI takes one at a time. What fits on an ENI that is being asked comes sooner from there, when
+ * the call has ended, than from a new ENI.
+ */
+function roomLater(pool: Pool, nowMs: number): number {
+  if (!wantsPairs(pool.settings.ipStack)) return 0;
+  let room = 0;
+  for (const eni of pool.enis.values()) {
+    const { state, assigning, assignAfterMs = 0 } = eni;
+    if (state.kind !== "ready" || assigning === undefined || assignAfterMs > nowMs) continue;
+    if (assigning.call.tries >= TRUSTED_TRIES) continue;
+    const coming4 = assigning.family === "ipv4" ? assigning.count : 0;
+    const inVSwitch = roomOfVSwitch(pool, eni.vSwitch, nowMs);
+    const room4 = Math.min(limitOf(pool.limits, "ipv4") - sizeOf(eni, "ipv4") - coming4, inVSwitch);
+    room += Math.max(0, Math.min(room4, roomForIpv6(pool, eni) - incompleteOf(eni) - coming4));
+  }
+  return room;
+}
+
+/** What the call under way brings, and what completes the incomplete pairs after it. */
+function expectedOfReady(pool: Pool, eni: Eni, nowMs: number): number {
+  const { assigning, refused, assignAfterMs = 0 } = eni;
+  const isTrusted = assigning === undefined || assigning.call.tries < TRUSTED_TRIES;
+  const canAsk = refused === undefined && assignAfterMs <= nowMs;
+  const coming = isTrusted ? assigning : undefined;
+  return promisedBy(pool, eni, coming, isTrusted && canAsk) - idleOf(pool, eni);
+}
+
+/**
+ * What is idle, and what will be when `coming` has come; `canAsk`: IPv6 addresses that are lacking then can be asked for.
+ */
+function promisedBy(pool: Pool, eni: Eni, coming?: Assigning, canAsk = true): number {
+  const of = (family: Family): number =>
+    countOf(eni, "idle", family) + (coming?.family === family ? coming.count : 0);
+  if (!wantsPairs(pool.settings.ipStack)) return of("ipv4");
+  const more6 = canAsk ? roomForIpv6(pool, eni) - (coming?.family === "ipv6" ? coming.count : 0) : 0;
+  return Math.min(of("ipv4"), of("ipv6") + Math.max(0, more6));
 }
 
 function isOnItsWay({ state }: Eni): boolean {
@@ -228,6 +275,6 @@ function isOnItsWay({ state }: Eni): boolean {
 function slotsToFill(pool: Pick<Pool, "enis" | "settings">): number[] {
   const sign = pool.settings.eniPolicy === "most_ips" ? -1 : 1;
   return [...pool.enis.values()]
-    .sort((a, b) => sign * (a.addresses.size - b.addresses.size) || a.slot - b.slot)
+    .sort((a, b) => sign * (sizeOf(a, "ipv4") - sizeOf(b, "ipv4")) || a.slot - b.slot)
     .map(({ slot }) => slot);
 }

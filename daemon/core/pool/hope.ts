@@ -5,11 +5,15 @@
  * @module
  */
 import { describeFault, type Fault } from "../../../proto/fault.ts";
-import { countOf, type Draft } from "./draft.ts";
-import { isInhibited, isSoon, roomForEnis, sizeOfNewEni, SOON_MS } from "./grow.ts";
+import { isIpv6 } from "../../../proto/addr6.ts";
+import { type Family, wantsPairs } from "../ip-stack.ts";
+import { type Draft } from "./draft.ts";
+import { isInhibited, isSoon, SOON_MS } from "./grow.ts";
 import { type Eni, type Pool } from "./model.ts";
+import { countOf, limitOf, podsPerEni, sizeOf } from "./pairs.ts";
+import { roomForEnis, sizeOfNewEni } from "./room.ts";
 import { becauseOf, refuse } from "./serve.ts";
-import { isOpen, roomOfVSwitch } from "./vswitch.ts";
+import { hasIpv6, isOpen, roomOfVSwitch } from "./vswitch.ts";
 
 /** Refuses the youngest pods for which nothing is left to wait for. */
 export function refuseHopeless(draft: Draft): void {
@@ -32,13 +36,13 @@ export function refuseHopeless(draft: Draft): void {
   });
 }
 
-/** How many addresses may still come, at most. */
+/** How many addresses (or pairs) may still come, at most. */
 export function supplyOf(pool: Pool, nowMs: number): number {
   if (!pool.cloudSeen) return isSurveyRefused(pool) ? 0 : Number.POSITIVE_INFINITY;
   let supply = 0;
   for (const eni of pool.enis.values()) supply += supplyOfEni(pool, eni, nowMs);
   const isAsking = pool.vSwitchesAskedMs !== undefined;
-  const hasVSwitch = isAsking || pool.vSwitches.some((vSwitch) => isOpen(vSwitch, nowMs));
+  const hasVSwitch = isAsking || pool.vSwitches.some((vSwitch) => isOpen(pool, vSwitch, nowMs));
   if (hasVSwitch && !isInhibited(pool, nowMs))
     supply += Math.max(0, roomForEnis(pool, true)) * sizeOfNewEni(pool);
   return supply;
@@ -48,23 +52,35 @@ function isSurveyRefused({ survey }: Pool): boolean {
   return survey.fault?.class === "configuration";
 }
 
-/** What the ENI has on its way, and what it has room for. */
+/** What the ENI has on its way, and what it has room for: of pairs, as many as the family has that has fewer. */
 function supplyOfEni(pool: Pool, eni: Eni, nowMs: number): number {
+  const ipv4 = supplyOfFamily(pool, eni, "ipv4", nowMs);
+  return wantsPairs(pool.settings.ipStack) ? Math.min(ipv4, supplyOfFamily(pool, eni, "ipv6", nowMs)) : ipv4;
+}
+
+function supplyOfFamily(pool: Pool, eni: Eni, family: Family, nowMs: number): number {
   const { state } = eni;
-  const room = roomOfVSwitch(pool, eni.vSwitch, nowMs) > 0 ? pool.limits.addressesPerEni : 0;
+  const hasSource =
+    family === "ipv4" ? roomOfVSwitch(pool, eni.vSwitch, nowMs) > 0 : hasIpv6(pool, eni.vSwitch);
+  const room = hasSource ? limitOf(pool.limits, family) : 0;
   switch (state.kind) {
     case "creating":
       return isSoon(state.call, nowMs) ? Math.max(state.request.secondaryCount + 1, room) : 0;
     case "attaching":
     case "linking":
       // The whole ENI, less what pods have already (after a restart).
-      return countOf(eni, "idle") + Math.max(0, room - eni.addresses.size);
+      return countOf(eni, "idle", family) + Math.max(0, room - sizeOf(eni, family));
     case "ready": {
-      const assigning =
-        eni.assigning !== undefined && isSoon(eni.assigning.call, nowMs) ? eni.assigning.count : 0;
+      const { assigning } = eni;
+      const isComing = assigning?.family === family && isSoon(assigning.call, nowMs);
       const canAsk = (eni.assignAfterMs ?? 0) <= nowMs + SOON_MS;
-      const leaving = countOf(eni, "unassigning");
-      return Math.max(assigning, canAsk ? room - eni.addresses.size + leaving : 0);
+      const leaving = countOf(eni, "unassigning", family);
+      const more = Math.max(
+        isComing ? assigning.count : 0,
+        canAsk ? room - sizeOf(eni, family) + leaving : 0,
+      );
+      // Idle ones have been served from already, unless their counterparts are lacking.
+      return wantsPairs(pool.settings.ipStack) ? countOf(eni, "idle", family) + Math.max(0, more) : more;
     }
     case "detaching":
     case "deleting":
@@ -78,7 +94,8 @@ function supplyOfEni(pool: Pool, eni: Eni, nowMs: number): number {
 function coolingTimes(pool: Pool): number[] {
   const times: number[] = [];
   for (const eni of pool.enis.values())
-    for (const state of eni.addresses.values()) if (state.kind === "cooling") times.push(state.untilMs);
+    for (const [address, state] of eni.addresses)
+      if (state.kind === "cooling" && !isIpv6(address)) times.push(state.untilMs);
   return times.sort((a, b) => a - b);
 }
 
@@ -91,15 +108,23 @@ export function whyNot(pool: Pool, nowMs: number): Fault {
 }
 
 function whyFull(pool: Pool, nowMs: number): Fault {
-  const { enisMax, addressesPerEni } = pool.limits;
-  const partial = [...pool.enis.values()].filter(({ addresses }) => addresses.size < addressesPerEni);
+  const { enisMax } = pool.limits;
+  const most = podsPerEni(pool);
+  const partial = [...pool.enis.values()].filter(
+    (eni) => sizeOf(eni, "ipv4") < most || isIncomplete(pool, eni),
+  );
   const refused = partial.some(({ assignAfterMs = 0 }) => assignAfterMs > nowMs) ? pool.lastFault : undefined;
+  const things = wantsPairs(pool.settings.ipStack) ? "pairs of addresses" : "addresses";
   const blocked = pool.vSwitches.find(({ view }) => partial.some(({ vSwitch }) => vSwitch === view.id));
   return {
     kind: "no-address",
-    reason: `this instance has all its ${enisMax} secondary ENIs, of ${addressesPerEni} addresses at most, and none is free`,
+    reason: `this instance has all its ${enisMax} secondary ENIs, of ${most} ${things} at most, and none is free`,
     ...becauseOf(refused ?? blocked?.block?.fault),
   };
+}
+
+function isIncomplete({ settings }: Pool, eni: Eni): boolean {
+  return wantsPairs(settings.ipStack) && sizeOf(eni, "ipv6") < sizeOf(eni, "ipv4");
 }
 
 function whyExhausted(pool: Pool, nowMs: number): Fault {
@@ -108,8 +133,15 @@ function whyExhausted(pool: Pool, nowMs: number): Fault {
   const ids = pool.vSwitches.map(({ view }) => view.id).join(", ");
   return {
     kind: "no-address",
-    reason: `no vSwitch of the list can be used (${ids})`,
+    reason: hasPairless(pool)
+      ? `no vSwitch of the list has an IPv6 block (${ids}); ip_stack is ${pool.settings.ipStack}`
+      : `no vSwitch of the list can be used (${ids})`,
     ...(newest === undefined ? {} : { cause: describeFault(newest.fault) }),
     ...(untilMs > nowMs && Number.isFinite(untilMs) ? { retryAfterMs: untilMs - nowMs } : {}),
   };
+}
+
+/** Pairs are wanted, and no vSwitch has IPv6 (any more: the start would have refused). */
+function hasPairless({ settings, vSwitches }: Pool): boolean {
+  return wantsPairs(settings.ipStack) && vSwitches.every(({ view }) => view.cidr6 === undefined);
 }

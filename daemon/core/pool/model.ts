@@ -21,11 +21,16 @@
  * - "cooling": its attachment is gone; kept back until `untilMs`, so that nobody still talks to the old pod.
  * - "unassigning": the cloud was asked to take it back; never handed out again.
  *
+ * Where pods get pairs (`wantsPairs`), the IPv6 addresses of an ENI live beside its IPv4 addresses in the same states. A pod
+ * takes one idle address of each family, and what one of the two goes through, the other goes through at the same time. So
+ * the idle pairs of an ENI are as many as the family has that has fewer; the rest is incomplete, and serves nobody.
+ *
  * All times are wall-clock milliseconds, because cooldowns outlive a restart.
  *
  * @module
  */
 import { type Ipv4, type Mac } from "../../../proto/addr.ts";
+import { type IpAddress, type Ipv6 } from "../../../proto/addr6.ts";
 import { type Attachment } from "../../../proto/attachment.ts";
 import { type Fault } from "../../../proto/fault.ts";
 import { type EniId, type InstanceId, type SecurityGroupId, type VSwitchId } from "../../../proto/ids.ts";
@@ -36,6 +41,7 @@ import {
   type Priority,
   type VSwitchView,
 } from "../cloud.ts";
+import { type Family, type IpStack } from "../ip-stack.ts";
 
 export type AddressState =
   | { readonly kind: "idle" }
@@ -81,15 +87,19 @@ export type EniState =
 /** What is known once the cloud has made it. */
 export type EniFacts = { readonly id: EniId; readonly mac: Mac; readonly primary: Ipv4 };
 
-/** An AssignPrivateIpAddresses under way; at most one an ENI (Operation.Conflict). */
+/** An AssignPrivateIpAddresses or AssignIpv6Addresses under way; at most one of both an ENI (Operation.Conflict). */
 export type Assigning = {
+  readonly family: Family;
   readonly token: string;
   readonly count: number;
   readonly unsure: boolean;
   readonly call: Call;
 };
 
-/** An UnassignPrivateIpAddresses of all "unassigning" addresses. `unsure`: not repeated, what the cloud lists decides. */
+/**
+ * The "unassigning" addresses are being given back, those of IPv4 first, then those of IPv6. `unsure`: not repeated, what the
+ * cloud lists decides.
+ */
 export type Unassigning = { readonly unsure: boolean; readonly call: Call };
 
 export type Eni = {
@@ -99,20 +109,20 @@ export type Eni = {
   readonly state: EniState;
   /** Absent only in "creating". */
   readonly facts?: EniFacts;
-  /** The idle ones stand in the order in which they became idle. */
-  readonly addresses: ReadonlyMap<Ipv4, AddressState>;
+  /** Of both families. The idle ones stand in the order in which they became idle. */
+  readonly addresses: ReadonlyMap<IpAddress, AddressState>;
   /** Used because of `adoptTags`, not made by us: never detached or deleted. */
   readonly borrowed?: true;
   readonly assigning?: Assigning;
   /** Present exactly while addresses are "unassigning". */
   readonly unassigning?: Unassigning;
-  /** No AssignPrivateIpAddresses before this time. */
+  /** No more addresses are asked for before this time. */
   readonly assignAfterMs?: number;
   /**
    * That many addresses more were refused as too many (0: a reply was lost). A view that is fresh enough to tell is wanted,
    * and nothing is assigned before it.
    */
-  readonly refusedCount?: number;
+  readonly refused?: { readonly family: Family; readonly count: number };
   /** When its view is wanted; absent where nothing is in transition. */
   readonly look?: Look;
   /** Views in a row in which it was missing or not attached although it has to be. */
@@ -137,7 +147,8 @@ export type VSwitchState = {
 
 export type PoolSettings = {
   readonly instance: InstanceId;
-  /** Idle addresses: refilled below `idleMin`, given back above `idleMax`. */
+  readonly ipStack: IpStack;
+  /** Idle addresses, or pairs of them: refilled below `idleMin`, given back above `idleMax`. */
   readonly idleMin: number;
   readonly idleMax: number;
   readonly cooldownMs: number;
@@ -160,8 +171,10 @@ export type PoolSettings = {
 export type Limits = {
   /** Secondary ENIs of the instance, those included that are not ours. */
   readonly enisMax: number;
-  /** Addresses of one ENI, the primary one included. */
+  /** IPv4 addresses of one ENI, the primary one included. */
   readonly addressesPerEni: number;
+  /** IPv6 addresses of one ENI; absent: as many. */
+  readonly addresses6PerEni?: number;
 };
 
 /** Why no new ENI is made before `untilMs`; kept until one was made, so that the pauses grow. */
@@ -185,7 +198,7 @@ export type Pool = {
   /** Secondary ENIs of the instance that are not ours, in the last view. */
   readonly foreign: number;
   /** Addresses that the store knows and whose ENI is not known (yet). */
-  readonly unplaced: ReadonlyMap<Ipv4, Unplaced>;
+  readonly unplaced: ReadonlyMap<IpAddress, Unplaced>;
   readonly waiting: readonly Waiter[];
   /** False until the cloud's view was seen once: before that nothing is created or given back. */
   readonly cloudSeen: boolean;
@@ -201,6 +214,8 @@ export type Pool = {
   readonly inhibited?: Inhibition;
   /** Most secondary addresses in one call, once a call was refused for asking too many. */
   readonly batchMax?: number;
+  /** The same for IPv6 addresses. */
+  readonly batch6Max?: number;
   /** The newest refusal that concerned growth, for the pod's event. */
   readonly lastFault?: Fault;
   readonly surplusSinceMs?: number;
@@ -236,12 +251,12 @@ export type PoolEvent = { readonly nowMs: number } & (
   | { readonly kind: "describe-failed"; readonly scope: DescribeScope; readonly failure: CloudFailure }
   | { readonly kind: "vswitches-described"; readonly views: readonly VSwitchView[] }
   | { readonly kind: "vswitches-describe-failed"; readonly failure: CloudFailure }
-  | ({ readonly kind: "assigned"; readonly addresses: readonly Ipv4[] } & OfEni)
+  | ({ readonly kind: "assigned"; readonly addresses: readonly IpAddress[] } & OfEni)
   | ({ readonly kind: "assign-failed"; readonly failure: CloudFailure } & OfEni)
-  | ({ readonly kind: "unassigned"; readonly addresses: readonly Ipv4[] } & OfEni)
+  | ({ readonly kind: "unassigned"; readonly addresses: readonly IpAddress[] } & OfEni)
   | ({
       readonly kind: "unassign-failed";
-      readonly addresses: readonly Ipv4[];
+      readonly addresses: readonly IpAddress[];
       readonly failure: CloudFailure;
     } & OfEni)
   | ({ readonly kind: "detach-accepted" } & OfEni)
@@ -251,6 +266,9 @@ export type PoolEvent = { readonly nowMs: number } & (
   | { readonly kind: "ticked" }
 );
 
+/** What a pod has. `address6`: where it was given a pair. */
+export type Granted = { readonly address: Ipv4; readonly address6?: Ipv6; readonly slot: number };
+
 /** What the loop in daemon/agent.ts must do, in this order. Records ("persist-…", "forget-…") come first. */
 export type PoolEffect =
   /** Write the ENI's record (`eniRecord()` of the new pool) durably, or remove it, before anything that follows. */
@@ -259,10 +277,10 @@ export type PoolEffect =
   /** `learnt` of the new pool. */
   | { readonly kind: "persist-limits" }
   /** Write or remove the cooldown of an address. */
-  | { readonly kind: "persist-cooldown"; readonly address: Ipv4; readonly untilMs: number }
-  | { readonly kind: "forget-cooldown"; readonly address: Ipv4 }
-  /** The attachment has this address now. */
-  | { readonly kind: "grant"; readonly attachment: Attachment; readonly address: Ipv4; readonly slot: number }
+  | { readonly kind: "persist-cooldown"; readonly address: IpAddress; readonly untilMs: number }
+  | { readonly kind: "forget-cooldown"; readonly address: IpAddress }
+  /** The attachment has this address now, or this pair. */
+  | ({ readonly kind: "grant"; readonly attachment: Attachment } & Granted)
   | { readonly kind: "refuse"; readonly attachment: Attachment; readonly fault: Fault }
   | {
       readonly kind: "create-eni";
@@ -279,11 +297,12 @@ export type PoolEffect =
   | { readonly kind: "describe-vswitches" }
   | ({
       readonly kind: "assign";
+      readonly family: Family;
       readonly count: number;
       readonly token: string;
       readonly priority: Priority;
     } & OfEni)
-  | ({ readonly kind: "unassign"; readonly addresses: readonly Ipv4[] } & OfEni)
+  | ({ readonly kind: "unassign"; readonly addresses: readonly IpAddress[] } & OfEni)
   | ({ readonly kind: "detach-eni" } & OfEni)
   | ({ readonly kind: "delete-eni" } & OfEni)
   /** A line for the log and the metrics: something worth a person's attention. */

@@ -16,7 +16,14 @@ function small(enis: readonly Eni[], more: Partial<Pool> = {}): Pool {
 }
 
 function creating(tries: number): EniState {
-  const request = { token: "t", vSwitch: A, securityGroups: [], secondaryCount: 1, tags: {} };
+  const request = {
+    family: "ipv4" as const,
+    token: "t",
+    vSwitch: A,
+    securityGroups: [],
+    secondaryCount: 1,
+    tags: {},
+  };
   return { kind: "creating", unsure: true, call: { tries, retryAtMs: 1_000 }, request };
 }
 
@@ -60,7 +67,13 @@ describe("outlook()", () => {
     const failing = eniOf(1, { "10.0.0.3": IDLE }, { state: creating(2) });
     const pool = { ...poolOf([eniOf(0, FULL), failing]), lastFault: CAUSE };
     expect(outlook(pool, 0)).toEqual({ kind: "starved", fault: CAUSE });
-    const assigning = { token: "t", count: 1, unsure: false, call: { tries: 1, retryAtMs: 1_000 } };
+    const assigning = {
+      family: "ipv4" as const,
+      token: "t",
+      count: 1,
+      unsure: false,
+      call: { tries: 1, retryAtMs: 1_000 },
+    };
     expect(outlook({ ...poolOf([eniOf(0, FULL, { assigning })]), lastFault: CAUSE }, 0)).toEqual({
       kind: "starved",
       fault: CAUSE,

@@ -4,9 +4,9 @@
  * @module
  */
 import { type Fault } from "../../../proto/fault.ts";
-import { countOf } from "./draft.ts";
 import { supplyOf, whyNot } from "./hope.ts";
 import { type Eni, type Pool } from "./model.ts";
+import { countOf, idleOf } from "./pairs.ts";
 
 export type Outlook =
   | { readonly kind: "serves" }
@@ -21,7 +21,7 @@ const SERVES: Outlook = { kind: "serves" };
  */
 export function outlook(pool: Pool, nowMs: number): Outlook {
   const enis = [...pool.enis.values()];
-  if (enis.some(hasAddress)) return SERVES;
+  if (enis.some((eni) => hasAddress(pool, eni))) return SERVES;
   if (!pool.cloudSeen) {
     const { fault } = pool.survey;
     return fault === undefined ? SERVES : { kind: "starved", fault: fault.fault };
@@ -32,8 +32,8 @@ export function outlook(pool: Pool, nowMs: number): Outlook {
 }
 
 /** One that serves at once, or when its cooldown ends. */
-function hasAddress(eni: Eni): boolean {
-  return eni.state.kind === "ready" && countOf(eni, "idle") + countOf(eni, "cooling") > 0;
+function hasAddress(pool: Pool, eni: Eni): boolean {
+  return eni.state.kind === "ready" && idleOf(pool, eni) + countOf(eni, "cooling", "ipv4") > 0;
 }
 
 /** A call for more addresses that failed and is repeated. */

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { intToIpv4, macFromBytes } from "../../../proto/addr.ts";
+import { intToIpv6 } from "../../../proto/addr6.ts";
 import { eniId, securityGroupId, vSwitchId } from "../../../proto/ids.ts";
 import {
   decodeCooldownRecord,
@@ -13,6 +14,7 @@ import {
 
 const text = fc.string({ minLength: 1 });
 const address = fc.integer({ min: 0, max: 0xffffffff }).map(intToIpv4);
+const address6 = fc.bigInt(0n, 2n ** 128n - 1n).map(intToIpv6);
 const mac = fc
   .uint8Array({ minLength: 6, maxLength: 6 })
   .map((bytes) => macFromBytes(bytes) ?? expect.fail("MAC"));
@@ -27,6 +29,7 @@ const creating = fc.record(
         vSwitch: text.map(vSwitchId),
         securityGroups: fc.array(text.map(securityGroupId)),
         secondaryCount: fc.nat(49),
+        count6: fc.integer({ min: 1, max: 10 }),
         tags: fc.dictionary(text, fc.string(), { noNullPrototype: true }),
         resourceGroup: text,
       },
@@ -40,8 +43,8 @@ const known = fc.record(
     ...common,
     kind: fc.constantFrom("attaching" as const, "ready" as const, "detaching" as const, "deleting" as const),
     facts: fc.record({ id: text.map(eniId), mac, primary: address }),
-    addresses: fc.array(address),
-    unassigning: fc.array(address),
+    addresses: fc.array(fc.oneof(address, address6)),
+    unassigning: fc.array(fc.oneof(address, address6)),
   },
   { requiredKeys: ["slot", "vSwitch", "kind", "facts", "addresses", "unassigning"] },
 );
@@ -59,19 +62,25 @@ describe("records", () => {
     );
     fc.assert(
       fc.property(
-        fc.record({
-          attachment: fc.record({ network: text, containerId: text, ifName: text }),
-          address,
-          slot: fc.nat(),
-        }),
+        fc.record(
+          {
+            attachment: fc.record({ network: text, containerId: text, ifName: text }),
+            address,
+            address6,
+            slot: fc.nat(),
+          },
+          { requiredKeys: ["attachment", "address", "slot"] },
+        ),
         (value) => {
           expect(decodeLeaseRecord(encodeRecord(value))).toEqual({ ok: true, value });
         },
       ),
     );
-    const cooldown = { address: intToIpv4(0x0a000001), untilMs: 1.5 };
-    expect(decodeCooldownRecord(encodeRecord(cooldown))).toEqual({ ok: true, value: cooldown });
-    for (const limits of [{}, { enisMax: 0 }, { enisMax: 3, addressesPerEni: 15 }]) {
+    for (const cooling of [intToIpv4(0x0a000001), intToIpv6(1n)]) {
+      const cooldown = { address: cooling, untilMs: 1.5 };
+      expect(decodeCooldownRecord(encodeRecord(cooldown))).toEqual({ ok: true, value: cooldown });
+    }
+    for (const limits of [{}, { enisMax: 0 }, { enisMax: 3, addressesPerEni: 15, addresses6PerEni: 1 }]) {
       const value = { instanceType: "ecs.g7.large", ...limits };
       expect(decodeLimitsRecord(encodeRecord(value))).toEqual({ ok: true, value });
     }
@@ -93,7 +102,7 @@ describe("records", () => {
       [{ ...good }, "facts: "],
       [{ ...good, facts: { ...facts, mac: "no" } }, "facts.mac: no MAC address"],
       [{ ...good, facts: { ...facts, primary: "10.0.0.01" } }, "facts.primary: no IPv4 address"],
-      [{ ...good, facts, addresses: ["10.0.0.1", "x"] }, "addresses.1: no IPv4 address"],
+      [{ ...good, facts, addresses: ["10.0.0.1", "x"] }, "addresses.1: no IP address"],
       [{ ...good, facts, slot: -1 }, "slot: "],
       [{ ...good, facts, kind: "linking" }, "kind: "],
     ];

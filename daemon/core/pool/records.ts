@@ -6,6 +6,7 @@
  */
 import * as z from "zod";
 import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../../proto/addr.ts";
+import { type IpAddress, type Ipv6, parseIp, parseIpv6 } from "../../../proto/addr6.ts";
 import { type Attachment } from "../../../proto/attachment.ts";
 import { eniId, securityGroupId, type VSwitchId, vSwitchId } from "../../../proto/ids.ts";
 import { failed, ok, type Result } from "../../../proto/result.ts";
@@ -23,20 +24,22 @@ export type EniRecord = {
       /** "attaching" stands for "linking" as well: the cloud tells them apart. */
       readonly kind: "attaching" | "ready" | "detaching" | "deleting";
       readonly facts: EniFacts;
-      readonly addresses: readonly Ipv4[];
+      /** Of both families. */
+      readonly addresses: readonly IpAddress[];
       /** Those of `addresses` that the cloud was asked to take back. */
-      readonly unassigning: readonly Ipv4[];
+      readonly unassigning: readonly IpAddress[];
     }
 );
 
-/** Which attachment has which address. `slot`: the ENI's. */
+/** Which attachment has which address, or pair. `slot`: the ENI's. */
 export type LeaseRecord = {
   readonly attachment: Attachment;
   readonly address: Ipv4;
+  readonly address6?: Ipv6;
   readonly slot: number;
 };
 
-export type CooldownRecord = { readonly address: Ipv4; readonly untilMs: number };
+export type CooldownRecord = { readonly address: IpAddress; readonly untilMs: number };
 
 /** What was learnt about an instance type; worth nothing for another one. */
 export type LimitsRecord = Partial<Limits> & { readonly instanceType: string };
@@ -44,6 +47,8 @@ export type LimitsRecord = Partial<Limits> & { readonly instanceType: string };
 const text = z.string().min(1);
 const count = z.int().min(0);
 const ipv4 = text.transform((value, context): Ipv4 => parseIpv4(value) ?? refuse(context, "no IPv4 address"));
+const ipv6 = text.transform((value, context): Ipv6 => parseIpv6(value) ?? refuse(context, "no IPv6 address"));
+const ip = text.transform((value, context): IpAddress => parseIp(value) ?? refuse(context, "no IP address"));
 const mac = text.transform((value, context): Mac => parseMac(value) ?? refuse(context, "no MAC address"));
 
 const REQUEST = z.object({
@@ -51,6 +56,7 @@ const REQUEST = z.object({
   vSwitch: text.transform(vSwitchId),
   securityGroups: z.array(text.transform(securityGroupId)),
   secondaryCount: count.max(49),
+  count6: z.exactOptional(count.min(1).max(10)),
   tags: z.record(z.string(), z.string()),
   resourceGroup: z.exactOptional(text),
 });
@@ -67,23 +73,25 @@ const ENI = z.discriminatedUnion("kind", [
     ...COMMON,
     kind: z.enum(["attaching", "ready", "detaching", "deleting"]),
     facts: z.object({ id: text.transform(eniId), mac, primary: ipv4 }),
-    addresses: z.array(ipv4),
-    unassigning: z.array(ipv4),
+    addresses: z.array(ip),
+    unassigning: z.array(ip),
   }),
 ]);
 
 const LEASE = z.object({
   attachment: z.object({ network: text, containerId: text, ifName: text }),
   address: ipv4,
+  address6: z.exactOptional(ipv6),
   slot: count,
 });
 
-const COOLDOWN = z.object({ address: ipv4, untilMs: z.number() });
+const COOLDOWN = z.object({ address: ip, untilMs: z.number() });
 
 const LIMITS = z.object({
   instanceType: text,
   enisMax: z.exactOptional(count),
   addressesPerEni: z.exactOptional(count.min(1)),
+  addresses6PerEni: z.exactOptional(count.min(1)),
 });
 
 /** The record to write for "persist-eni". */

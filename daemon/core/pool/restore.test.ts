@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Ipv4, parseIpv4, parseMac } from "../../../proto/addr.ts";
+import { isIpv6 } from "../../../proto/addr6.ts";
 import { eniId, vSwitchId } from "../../../proto/ids.ts";
 import { attachmentOf, SETTINGS } from "./fake-node.ts";
 import { type Pool } from "./model.ts";
@@ -124,9 +125,10 @@ describe("restore()", () => {
       status: "InUse",
       type: "Secondary",
       vSwitch: A,
-      addresses,
+      addresses: addresses.filter((address) => !isIpv6(address)),
       securityGroups: [],
       tags: SETTINGS.ownTags,
+      addresses6: [],
       serviceManaged: false,
       instance: SETTINGS.instance,
     } as const;

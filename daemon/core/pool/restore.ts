@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Ipv4 } from "../../../proto/addr.ts";
+import { type IpAddress } from "../../../proto/addr6.ts";
 import { type VSwitchView } from "../cloud.ts";
 import {
   type AddressState,
@@ -61,15 +61,16 @@ export function restore(input: RestoreInput): Pool {
   };
 }
 
-function knownStates({ records, settings, nowMs }: RestoreInput): Map<Ipv4, Unplaced> {
-  const states = new Map<Ipv4, Unplaced>();
+function knownStates({ records, settings, nowMs }: RestoreInput): Map<IpAddress, Unplaced> {
+  const states = new Map<IpAddress, Unplaced>();
   for (const { address, untilMs } of records.cooldowns) {
     // A clock that was set back meanwhile must not make it longer than it is.
     const latestMs = nowMs + settings.cooldownMs;
     states.set(address, { state: { kind: "cooling", untilMs: Math.min(untilMs, latestMs) } });
   }
-  for (const { address, attachment, slot } of records.leases)
-    states.set(address, { state: { kind: "used", attachment }, slot });
+  for (const { address, address6, attachment, slot } of records.leases)
+    for (const held of address6 === undefined ? [address] : [address, address6])
+      states.set(held, { state: { kind: "used", attachment }, slot });
   return states;
 }
 
@@ -78,9 +79,9 @@ function isLeaving({ kind }: EniRecord): boolean {
 }
 
 /** Takes the states of the ENI's addresses out of `unplaced`. */
-function eniOf(record: EniRecord, unplaced: Map<Ipv4, Unplaced>, nowMs: number): Eni {
+function eniOf(record: EniRecord, unplaced: Map<IpAddress, Unplaced>, nowMs: number): Eni {
   const { slot, vSwitch } = record;
-  const addresses = new Map<Ipv4, AddressState>();
+  const addresses = new Map<IpAddress, AddressState>();
   const common = {
     slot,
     vSwitch,

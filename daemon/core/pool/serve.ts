@@ -4,22 +4,29 @@
  * @module
  */
 import { type Ipv4 } from "../../../proto/addr.ts";
+import { type IpAddress, type Ipv6, isIpv6 } from "../../../proto/addr6.ts";
 import { type Attachment } from "../../../proto/attachment.ts";
 import { describeFault, type Fault } from "../../../proto/fault.ts";
-import { countOf, type Draft, type DraftEni, dropEni, edit, note } from "./draft.ts";
-import { type AddressState, type Eni, type Pool } from "./model.ts";
+import { wantsPairs } from "../ip-stack.ts";
+import { type Draft, type DraftEni, dropEni, edit, note } from "./draft.ts";
+import { type AddressState, type Eni, type Granted, type Pool } from "./model.ts";
+import { countOf, idleOf } from "./pairs.ts";
 
 /** More than any node has pods: whoever asks beyond it is refused at once. */
 const WAITING_MAX = 1_000;
 
-/** The address that an attachment has, with the ENI's slot. */
-export function addressOf(
-  pool: Pick<Pool, "enis">,
-  attachment: Attachment,
-): { readonly slot: number; readonly address: Ipv4 } | undefined {
-  for (const [slot, eni] of pool.enis)
-    for (const [address, state] of eni.addresses)
-      if (state.kind === "used" && sameAttachment(state.attachment, attachment)) return { slot, address };
+/** The address or pair that an attachment has, with the ENI's slot. */
+export function addressOf(pool: Pick<Pool, "enis">, attachment: Attachment): Granted | undefined {
+  for (const [slot, eni] of pool.enis) {
+    let address: Ipv4 | undefined;
+    let address6: Ipv6 | undefined;
+    for (const [held, state] of eni.addresses) {
+      if (state.kind !== "used" || !sameAttachment(state.attachment, attachment)) continue;
+      if (isIpv6(held)) address6 = held;
+      else address = held;
+    }
+    if (address !== undefined) return { slot, address, ...(address6 === undefined ? {} : { address6 }) };
+  }
   return undefined;
 }
 
@@ -34,7 +41,7 @@ export function enqueue(draft: Draft, attachment: Attachment, deadlineMs: number
     draft.effects.push({ kind: "grant", attachment, ...held });
     return;
   }
-  const unplaced = unplacedOf(pool, attachment);
+  const [unplaced] = unplacedOf(pool, attachment);
   if (unplaced !== undefined) {
     const reason = `its address ${unplaced} belongs to an ENI that the cloud has not shown yet`;
     refuse(draft, attachment, { kind: "not-ready", reason });
@@ -65,31 +72,37 @@ export function release(draft: Draft, attachment: Attachment): void {
   const held = addressOf(pool, attachment);
   const eni = held === undefined ? undefined : edit(draft, held.slot);
   if (held !== undefined && eni !== undefined) {
-    const state = eni.addresses.get(held.address);
-    if (state?.kind === "used" && state.lost === true) forgetLost(draft, eni, held.address);
-    else becomeFree(draft, eni.addresses, held.address);
-    return;
+    leave(draft, eni, held.address);
+    if (held.address6 !== undefined) leave(draft, eni, held.address6);
   }
   const unplaced = unplacedOf(pool, attachment);
-  if (unplaced === undefined) return;
-  const freed = new Map<Ipv4, AddressState>();
-  becomeFree(draft, freed, unplaced);
-  const others = [...pool.unplaced].filter(([other]) => other !== unplaced);
+  if (unplaced.length === 0) return;
+  const freed = new Map<IpAddress, AddressState>();
+  for (const address of unplaced) becomeFree(draft, freed, address);
+  const others = [...pool.unplaced].filter(([other]) => !unplaced.includes(other));
   pool.unplaced = new Map([
     ...others,
     ...freed.entries().map(([address, state]) => [address, { state }] as const),
   ]);
 }
 
-/** The address that an attachment has on an ENI that is not known. */
-function unplacedOf({ unplaced }: Pick<Pool, "unplaced">, attachment: Attachment): Ipv4 | undefined {
-  for (const [address, { state }] of unplaced)
-    if (state.kind === "used" && sameAttachment(state.attachment, attachment)) return address;
-  return undefined;
+/** The addresses that an attachment has on an ENI that is not known. */
+function unplacedOf({ unplaced }: Pick<Pool, "unplaced">, attachment: Attachment): IpAddress[] {
+  return [...unplaced].flatMap(([address, { state }]) =>
+    state.kind === "used" && sameAttachment(state.attachment, attachment) ? [address] : [],
+  );
+}
+
+/** The pod has left this address of the ENI. */
+function leave(draft: Draft, eni: DraftEni, address: IpAddress): void {
+  const state = eni.addresses.get(address);
+  if (state?.kind !== "used") return;
+  if (state.lost === true) forgetLost(draft, eni, address);
+  else becomeFree(draft, eni.addresses, address);
 }
 
 /** The address is not in the cloud any more; an ENI that is not there either goes with its last one. */
-function forgetLost(draft: Draft, eni: DraftEni, address: Ipv4): void {
+function forgetLost(draft: Draft, eni: DraftEni, address: IpAddress): void {
   eni.addresses.delete(address);
   if (eni.addresses.size === 0 && eni.facts !== undefined) {
     draft.effects.push({ kind: "unlink-eni", slot: eni.slot, eni: eni.facts.id });
@@ -99,7 +112,7 @@ function forgetLost(draft: Draft, eni: DraftEni, address: Ipv4): void {
   }
 }
 
-function becomeFree(draft: Draft, addresses: Map<Ipv4, AddressState>, address: Ipv4): void {
+function becomeFree(draft: Draft, addresses: Map<IpAddress, AddressState>, address: IpAddress): void {
   const { cooldownMs } = draft.pool.settings;
   // Put back at the end: the addresses stand in the order in which they became free.
   addresses.delete(address);
@@ -131,7 +144,7 @@ export function thaw(draft: Draft): void {
   }
 }
 
-/** Idle addresses go to the pods that wait, the oldest first; pods whose deadline has passed are refused. */
+/** Idle addresses (or pairs) go to the pods that wait, the oldest first; pods whose deadline has passed are refused. */
 export function serve(draft: Draft): void {
   const { pool, nowMs } = draft;
   if (pool.waiting.length === 0) return;
@@ -139,10 +152,9 @@ export function serve(draft: Draft): void {
   for (const { attachment } of pool.waiting) {
     const slot = eniToServe(draft);
     const eni = slot === undefined ? undefined : edit(draft, slot);
-    const address = eni === undefined ? undefined : addressToServe(eni);
-    if (eni === undefined || address === undefined) break;
-    eni.addresses.set(address, { kind: "used", attachment });
-    draft.effects.push({ kind: "grant", attachment, address, slot: eni.slot });
+    const granted = eni === undefined ? undefined : take(draft, eni, attachment);
+    if (granted === undefined) break;
+    draft.effects.push({ kind: "grant", attachment, ...granted });
     served += 1;
   }
   const left = pool.waiting.slice(served);
@@ -167,7 +179,7 @@ export function becauseOf(fault: Fault | undefined): { readonly cause?: string }
 }
 
 /** Says once that a pod's address is not the cloud's any more, and remembers it. */
-export function markLost(draft: Draft, eni: DraftEni, address: Ipv4): void {
+export function markLost(draft: Draft, eni: DraftEni, address: IpAddress): void {
   const state = eni.addresses.get(address);
   if (state?.kind !== "used" || state.lost === true) return;
   eni.addresses.set(address, { ...state, lost: true });
@@ -190,8 +202,8 @@ function eniToServe(draft: Draft): number | undefined {
   let best: Eni | undefined;
   let bestScore = Number.NEGATIVE_INFINITY;
   for (const eni of pool.enis.values()) {
-    if (eni.state.kind !== "ready" || countOf(eni, "idle") === 0) continue;
-    const score = sign * countOf(eni, "used");
+    if (eni.state.kind !== "ready" || idleOf(pool, eni) === 0) continue;
+    const score = sign * countOf(eni, "used", "ipv4");
     if (best !== undefined && (score < bestScore || (score === bestScore && eni.slot > best.slot))) continue;
     best = eni;
     bestScore = score;
@@ -199,10 +211,34 @@ function eniToServe(draft: Draft): number | undefined {
   return best?.slot;
 }
 
+/** Makes an idle address, and one of IPv6 where pods get pairs, the pod's; `undefined` where there is none. */
+function take({ pool }: Draft, eni: DraftEni, attachment: Attachment): Granted | undefined {
+  const { slot } = eni;
+  const address = addressToServe(eni);
+  const isPair = wantsPairs(pool.settings.ipStack);
+  const address6 = isPair ? firstIdle(eni, isIpv6) : undefined;
+  if (address === undefined || (isPair && address6 === undefined)) return undefined;
+  eni.addresses.set(address, { kind: "used", attachment });
+  if (address6 === undefined) return { address, slot };
+  eni.addresses.set(address6, { kind: "used", attachment });
+  return { address, address6, slot };
+}
+
 /** The primary address first (it can be given back with its ENI only), then the one that is idle the longest. */
 function addressToServe(eni: DraftEni): Ipv4 | undefined {
   const primary = eni.facts?.primary;
   if (primary !== undefined && eni.addresses.get(primary)?.kind === "idle") return primary;
-  for (const [address, { kind }] of eni.addresses) if (kind === "idle") return address;
+  return firstIdle(eni, isIpv4);
+}
+
+function firstIdle<Address extends IpAddress>(
+  eni: DraftEni,
+  isOf: (address: IpAddress) => address is Address,
+): Address | undefined {
+  for (const [address, { kind }] of eni.addresses) if (kind === "idle" && isOf(address)) return address;
   return undefined;
+}
+
+function isIpv4(address: IpAddress): address is Ipv4 {
+  return !isIpv6(address);
 }

@@ -24,7 +24,7 @@ import {
   repeatCreate,
 } from "./eni-create.ts";
 import { onLeaveAccepted, onLeaveFailed, sendLeave } from "./eni-leave.ts";
-import { gather, grow } from "./grow.ts";
+import { complete, gather, grow } from "./grow.ts";
 import { refuseHopeless } from "./hope.ts";
 import { type Call, type Pool, type PoolEffect, type PoolEvent, type Step } from "./model.ts";
 import { enqueue, release, serve, thaw } from "./serve.ts";
@@ -46,6 +46,7 @@ export function step(pool: Pool, event: PoolEvent): Step {
   look(draft);
   lookAtVSwitches(draft);
   if (event.kind === "add-requested" && pool.cloudSeen) gather(draft);
+  complete(draft);
   grow(draft);
   refuseHopeless(draft);
   shrink(draft);

@@ -23,6 +23,7 @@ function viewOf(serial: number, more: Partial<EniView> = {}): EniView {
     addresses,
     securityGroups: [],
     tags: SETTINGS.ownTags,
+    addresses6: [],
     serviceManaged: false,
     ...more,
   };

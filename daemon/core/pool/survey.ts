@@ -56,6 +56,8 @@ export function onDescribed(draft: Draft, scope: DescribeScope, views: readonly 
   delete pool.describing;
   const byId = new Map(views.map((view) => [view.id, view]));
   const asked = scope.by === "ids" ? new Set(scope.ids) : undefined;
+  const isFirst = scope.by === "instance" && !pool.cloudSeen;
+  if (isFirst) pool.cloudSeen = true;
   for (const eni of editAll(draft)) {
     if (!isKnown(eni)) continue;
     const view = byId.get(eni.facts.id);
@@ -63,7 +65,7 @@ export function onDescribed(draft: Draft, scope: DescribeScope, views: readonly 
     else if (asked === undefined) onUnlisted(draft, eni);
     else if (asked.has(eni.facts.id)) onMissing(draft, eni);
   }
-  if (scope.by === "instance") onSurveyed(draft, views);
+  if (scope.by === "instance") onSurveyed(draft, views, isFirst);
 }
 
 export function onDescribeFailed(draft: Draft, scope: DescribeScope, failure: CloudFailure): void {
@@ -82,10 +84,8 @@ export function onDescribeFailed(draft: Draft, scope: DescribeScope, failure: Cl
     if (isKnown(eni) && eni.look !== undefined) lookAgain(draft, eni, atLeastMs);
 }
 
-function onSurveyed(draft: Draft, views: readonly EniView[]): void {
+function onSurveyed(draft: Draft, views: readonly EniView[], isFirst: boolean): void {
   const { pool, nowMs } = draft;
-  const isFirst = !pool.cloudSeen;
-  pool.cloudSeen = true;
   pool.survey = { atMs: nowMs + Math.round(SURVEY_MS * (1 + draw(draft) / 2)), tries: 0 };
   const known = new Set<EniId>();
   for (const { facts } of pool.enis.values()) if (facts !== undefined) known.add(facts.id);
@@ -137,7 +137,8 @@ function adopt(draft: Draft, view: EniView, owner: "own" | "borrowed"): void {
     ...(owner === "borrowed" ? { borrowed: true as const } : {}),
   };
   putEni(draft, eni);
-  for (const address of new Set([view.primary, ...view.addresses])) placeAddress(draft, eni, address);
+  for (const address of new Set([view.primary, ...view.addresses, ...view.addresses6]))
+    placeAddress(draft, eni, address);
   // One that leaves and has pods all the same is awaited, and attached again once it has left.
   if (view.status === "Detaching" && !isBusy(eni)) {
     eni.state = { kind: "detaching", sinceMs: nowMs, unsure: false };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type IpAddress, isIpv6 } from "../../../proto/addr6.ts";
 import { type EniView } from "../cloud.ts";
 import {
   lagOf,
@@ -14,11 +15,12 @@ import {
 } from "./assign.ts";
 import { type Draft, type KnownEni, lookIn, note, persist } from "./draft.ts";
 import { learnAddresses } from "./limits.ts";
+import { sizeOf } from "./pairs.ts";
 import { markLost } from "./serve.ts";
 
 /** `askedMs`: when the question was sent. */
 export function syncAddresses(draft: Draft, eni: KnownEni, view: EniView, askedMs: number): void {
-  const listed = new Set(view.addresses);
+  const listed = new Set<IpAddress>([...view.addresses, ...view.addresses6]);
   if (eni.unassigning?.unsure === true) {
     // An address that is not listed is gone even in a late view: nobody assigns it again.
     removeUnassigning(
@@ -26,26 +28,31 @@ export function syncAddresses(draft: Draft, eni: KnownEni, view: EniView, askedM
       eni,
       unassigningOf(eni).filter((address) => !listed.has(address)),
     );
-    sendUnassign(draft, eni);
+    // Nothing is given back before everything that is attached was seen: that view comes, and settles the rest.
+    if (draft.pool.cloudSeen) sendUnassign(draft, eni);
   }
   if (eni.assigning !== undefined || eni.unassigning !== undefined) return;
   if (eni.changedAtMs !== undefined && askedMs <= eni.changedAtMs + VIEW_LAG_MS) {
-    if (eni.refusedCount !== undefined) lookIn(draft, eni, lagOf(draft, eni));
+    if (eni.refused !== undefined) lookIn(draft, eni, lagOf(draft, eni));
     return;
   }
-  const before = eni.addresses.size;
+  const before = new Set(eni.addresses.keys());
   for (const address of listed) placeAddress(draft, eni, address);
-  const found = eni.addresses.size - before;
+  const found = [...eni.addresses.keys()].filter((address) => !before.has(address));
   const lost = isDoubtful(eni, listed) ? doubt(draft, eni) : removeUnlisted(draft, eni, listed);
-  if (found > 0 || lost > 0) {
+  if (found.length > 0 || lost > 0) {
     persist(draft, eni);
-    note(draft, "info", `${eni.facts.id}: ${found} addresses found, ${lost} gone, by what the cloud lists`);
+    note(
+      draft,
+      "info",
+      `${eni.facts.id}: ${found.length} addresses found, ${lost} gone, by what the cloud lists`,
+    );
   }
-  if (eni.refusedCount === undefined || eni.changedAtMs === draft.nowMs) return;
-  const { refusedCount } = eni;
-  delete eni.refusedCount;
-  if (refusedCount > 0 && found === 0)
-    learnAddresses(draft, refusedCount, eni.addresses.size + refusedCount - 1);
+  if (eni.refused === undefined || eni.changedAtMs === draft.nowMs) return;
+  const { family, count } = eni.refused;
+  delete eni.refused;
+  if (count > 0 && !found.some((address) => isIpv6(address) === (family === "ipv6")))
+    learnAddresses(draft, family, count, sizeOf(eni, family) + count - 1);
 }
 
 /** After a restart the last change is not known: an address may be missing in the view because it is too new. */
@@ -56,7 +63,7 @@ function isDoubtful(eni: KnownEni, listed: ReadonlySet<string>): boolean {
 /** Wants a second view, later; nothing is lost yet. */
 function doubt(draft: Draft, eni: KnownEni): number {
   eni.changedAtMs = draft.nowMs;
-  eni.refusedCount ??= 0;
+  eni.refused ??= { family: "ipv4", count: 0 };
   lookIn(draft, eni, lagOf(draft, eni));
   return 0;
 }

@@ -6,6 +6,7 @@
 import { type Fault } from "../../../proto/fault.ts";
 import { type VSwitchId } from "../../../proto/ids.ts";
 import { type CloudFailure, type VSwitchView } from "../cloud.ts";
+import { wantsPairs } from "../ip-stack.ts";
 import { type Draft, draw, note } from "./draft.ts";
 import { type Pool, type VSwitchState } from "./model.ts";
 
@@ -18,7 +19,7 @@ const VIEW_AGE_MAX_MS = 600_000;
  */
 export function chooseVSwitch(draft: Draft): VSwitchState | undefined {
   const { pool, nowMs } = draft;
-  const open = pool.vSwitches.filter((vSwitch) => isOpen(vSwitch, nowMs));
+  const open = pool.vSwitches.filter((vSwitch) => isOpen(pool, vSwitch, nowMs));
   switch (pool.settings.vSwitchPolicy) {
     case "ordered":
       return open[0];
@@ -34,8 +35,18 @@ export function chooseVSwitch(draft: Draft): VSwitchState | undefined {
   }
 }
 
-/** True where the vSwitch may be asked for addresses: not blocked, and not known to have none. */
-export function isOpen({ view, block }: VSwitchState, nowMs: number): boolean {
+/** True where the vSwitch may be asked for a new ENI: not blocked, not known to be full, with IPv6 where that is needed. */
+export function isOpen({ settings }: Pick<Pool, "settings">, vSwitch: VSwitchState, nowMs: number): boolean {
+  return hasRoom(vSwitch, nowMs) && (vSwitch.view.cidr6 !== undefined || !wantsPairs(settings.ipStack));
+}
+
+/** False where the vSwitch is known to have no IPv6. One that is not in the list (any more) is asked without knowing. */
+export function hasIpv6({ vSwitches }: Pick<Pool, "vSwitches">, id: VSwitchId): boolean {
+  const vSwitch = vSwitches.find(({ view }) => view.id === id);
+  return vSwitch === undefined || vSwitch.view.cidr6 !== undefined;
+}
+
+function hasRoom({ view, block }: VSwitchState, nowMs: number): boolean {
   return view.availableAddresses > 0 && (block === undefined || block.untilMs <= nowMs);
 }
 
@@ -46,7 +57,7 @@ export function isOpen({ view, block }: VSwitchState, nowMs: number): boolean {
 export function roomOfVSwitch(pool: Pick<Pool, "vSwitches">, id: VSwitchId, nowMs: number): number {
   const vSwitch = pool.vSwitches.find(({ view }) => view.id === id);
   if (vSwitch === undefined) return Number.POSITIVE_INFINITY;
-  return isOpen(vSwitch, nowMs) ? room(vSwitch) : 0;
+  return hasRoom(vSwitch, nowMs) ? room(vSwitch) : 0;
 }
 
 /** Counts what a call is about to take. */

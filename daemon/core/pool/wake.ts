@@ -5,6 +5,7 @@
  */
 import { missing, TRUSTED_LINK_MS } from "./grow.ts";
 import { type Call, type Eni, type Pool } from "./model.ts";
+import { incompleteOf, pairsWanted } from "./pairs.ts";
 
 /** The earliest time at which something is due; `undefined` where nothing is. */
 export function wakeTime(pool: Pool, nowMs: number): number | undefined {
@@ -18,7 +19,7 @@ export function wakeTime(pool: Pool, nowMs: number): number | undefined {
   if (pool.vSwitchesAskedMs === undefined) for (const { block } of pool.vSwitches) consider(block?.untilMs);
   if (pool.surplusSinceMs !== undefined)
     consider(Math.max(pool.surplusSinceMs + pool.settings.settleMs, pool.shrinkAfterMs ?? 0));
-  if (pool.cloudSeen && missing(pool, nowMs) > 0) {
+  if (pool.cloudSeen && (missing(pool, nowMs) > 0 || isIncomplete(pool))) {
     consider(pool.gathering?.atMs);
     considerFuture(consider, pool.inhibited?.untilMs, nowMs);
     for (const eni of pool.enis.values()) considerFuture(consider, eni.assignAfterMs, nowMs);
@@ -43,6 +44,11 @@ function considerEni(consider: Consider, eni: Eni, pool: Pool): void {
   if (eni.state.kind === "linking") consider(eni.state.relinkAtMs);
   if (!pool.cloudSeen) return;
   for (const call of callsOf(eni)) consider(call.retryAtMs);
+}
+
+/** True where an ENI has to be asked for more IPv6 addresses as soon as it may be. */
+function isIncomplete(pool: Pool): boolean {
+  return pairsWanted(pool) > 0 && pool.enis.values().some((eni) => incompleteOf(eni) > 0);
 }
 
 /** The calls that are repeated on their own. */
