@@ -58,6 +58,12 @@ export function vSwitchGateway6(cidr: Cidr6): Ipv6 {
   return gateway;
 }
 
+/** The network of this one address: /32 or /128. */
+export function hostCidr(ip: IpAddress): IpCidr {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- an address has no host bits beyond all of its bits
+  return `${ip}/${widthOf(ip)}` as IpCidr;
+}
+
 /** Number of bits of the prefix. */
 export function bitsOf(cidr: IpCidr): number {
   return Number(cidr.slice(cidr.indexOf("/") + 1));

@@ -4,14 +4,17 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { planEniRoutes, nftHostText, nftEniText, planHost } from "../core/datapath/host-plan.ts";
 import { type PodLink } from "../core/kernel.ts";
 import { POD_ENDS_BYTES, podEnds, planPod, planPodAgain } from "../core/datapath/pod-plan.ts";
-import { describeStep, type Step, type Where } from "../core/datapath/step.ts";
-import { applySteps } from "./apply.ts";
+import { describeThing, type Device, type Place, type Thing } from "../core/datapath/thing.ts";
+import { hostCidr } from "../../proto/cidr6.ts";
+import { applyPlan } from "./apply.ts";
 import { type Client, openClient } from "./client.ts";
 import { batch } from "./codec/request.ts";
 import { getLink } from "./codec/link.ts";
 import { type Lab, must, mac, openLab, sh } from "./lab.ts";
 import { runNft } from "./nft.ts";
 import { openSocketThread, type SocketThread } from "./socket.ts";
+
+const HOST = { ipv6: true };
 
 let lab: Lab;
 let thread: SocketThread;
@@ -22,8 +25,8 @@ beforeAll(async () => {
   lab = openLab();
   thread = await openSocketThread(new URL("./worker.ts", import.meta.url), { nodeNetns: lab.nodeNetns });
   client = openClient(thread);
-  must(await runNft(nftHostText() + nftEniText(0), lab.nodeNetns));
-  await applySteps(client, planHost());
+  must(await runNft(nftHostText(HOST) + nftEniText(0, HOST), lab.nodeNetns));
+  await applyPlan(client, planHost(HOST));
   sh(`ip -n ${lab.node} link set eni0 up`);
   pod = lab.newPod(0, 20);
   // It stays up when everything else is undone.
@@ -39,9 +42,14 @@ function openFiles(): number {
   return readdirSync("/proc/self/fd").length;
 }
 
-/** A step that the kernel refuses: there is no such device. */
-function refused(where: Where): Step {
-  return { op: "add-route", where, table: 254, ifIndex: 999_999, to: lab.eni(0).gateway };
+function eniDevice(): Device {
+  return { name: "eni0", ifIndex: lab.eni(0).ifIndex };
+}
+
+/** A thing that the kernel refuses: there is no such device. */
+function refused(place: Place): Thing {
+  const device = { name: "none", ifIndex: 999_999 };
+  return { kind: "route", place, table: 254, device, to: hostCidr(lab.eni(0).gateway) };
 }
 
 function seen(): string {
@@ -50,19 +58,19 @@ function seen(): string {
 
 const ends = podEnds(Uint8Array.from({ length: POD_ENDS_BYTES }, (_, at) => 17 * at));
 
-describe("applySteps()", () => {
-  it("leaves nothing of a pod, whichever step fails and in whichever namespace", async () => {
+describe("applyPlan()", () => {
+  it("leaves nothing of a pod, whichever thing is refused and in whichever namespace", async () => {
     const steps = planPod(pod, ends);
     const before = seen();
     const fd = openSync(pod.netns, "r");
     try {
       for (let at = 0; at <= steps.length; at++) {
         for (const where of ["node", "pod"] as const) {
-          const applied = await applySteps(client, steps.toSpliced(at, 0, refused(where)), fd);
+          const applied = await applyPlan(client, steps.toSpliced(at, 0, refused(where)), fd);
           expect(applied).toEqual({
             ok: false,
-            step: refused(where),
-            fault: { kind: "kernel", op: describeStep(refused(where)), errno: "ENODEV" },
+            thing: refused(where),
+            fault: { kind: "kernel", op: describeThing(refused(where)), errno: "ENODEV" },
           });
           expect(seen(), `${where} ${at}`).toBe(before);
         }
@@ -76,18 +84,18 @@ describe("applySteps()", () => {
     const steps = planPod({ ...pod, slot: 7 }, ends);
     const before = seen();
     const fd = openSync(pod.netns, "r");
-    const applied = await applySteps(client, steps, fd);
+    const applied = await applyPlan(client, steps, fd);
     closeSync(fd);
-    expect(applied).toMatchObject({ ok: false, step: { op: "map-pod" }, fault: { errno: "ENOENT" } });
+    expect(applied).toMatchObject({ ok: false, thing: { kind: "element" }, fault: { errno: "ENOENT" } });
     expect(seen()).toBe(before);
   });
 
   it("leaves nothing where the namespace cannot be entered", async () => {
     const before = seen();
     const fd = openSync("/etc/hostname", "r");
-    const applied = await applySteps(client, planPod(pod, ends), fd);
+    const applied = await applyPlan(client, planPod(pod, ends), fd);
     closeSync(fd);
-    expect(applied).toMatchObject({ ok: false, step: { op: "add-veth" }, fault: { errno: "EINVAL" } });
+    expect(applied).toMatchObject({ ok: false, thing: { kind: "veth" }, fault: { errno: "EINVAL" } });
     expect(seen()).toBe(before);
   });
 
@@ -95,29 +103,29 @@ describe("applySteps()", () => {
     sh(`ip -n ${lab.node} link add taken index ${ends.hostIndex} type bridge`);
     const before = seen();
     const fd = openSync(pod.netns, "r");
-    const applied = await applySteps(client, planPod(pod, ends), fd);
+    const applied = await applyPlan(client, planPod(pod, ends), fd);
     closeSync(fd);
-    expect(applied).toMatchObject({ ok: false, step: { op: "add-veth" }, fault: { errno: "EEXIST" } });
+    expect(applied).toMatchObject({ ok: false, thing: { kind: "veth" }, fault: { errno: "EEXIST" } });
     expect(seen()).toBe(before);
     sh(`ip -n ${lab.node} link del taken`);
   });
 
-  it("leaves nothing of an ENI, whichever step fails", async () => {
-    const steps = planEniRoutes(lab.eni(0), mac("02:00:00:00:00:01"));
+  it("leaves nothing of an ENI, whichever thing is refused", async () => {
+    const steps = planEniRoutes(lab.eni(0), eniDevice(), { v4: mac("02:00:00:00:00:01") });
     const before = seen();
     for (let at = 0; at <= steps.length; at++) {
-      const applied = await applySteps(client, steps.toSpliced(at, 0, refused("node")));
-      expect(applied).toMatchObject({ ok: false, step: refused("node") });
+      const applied = await applyPlan(client, steps.toSpliced(at, 0, refused("node")));
+      expect(applied).toMatchObject({ ok: false, thing: refused("node") });
       expect(seen(), String(at)).toBe(before);
     }
   });
 
-  it("takes steps that were done before as done, and goes on", async () => {
+  it("takes what was done before as done, and goes on", async () => {
     const eni = lab.eni(0);
-    const steps = [...planHost(), ...planEniRoutes(eni, mac("02:00:00:00:00:01"))];
-    expect(await applySteps(client, steps)).toEqual({ ok: true });
+    const steps = [...planHost(HOST), ...planEniRoutes(eni, eniDevice(), { v4: mac("02:00:00:00:00:01") })];
+    expect(await applyPlan(client, steps)).toEqual({ ok: true });
     const after = seen();
-    expect(await applySteps(client, steps)).toEqual({ ok: true });
+    expect(await applyPlan(client, steps)).toEqual({ ok: true });
     expect(seen()).toBe(after);
   });
 
@@ -128,11 +136,11 @@ describe("applySteps()", () => {
     // An index that the pod does not have: what is to be set there is refused.
     const wrong = planPodAgain(pod, { ...ends, podIndex: 12_345 });
     expect(rest.length).toBe(wrong.length);
-    const applied = await applySteps(client, link === undefined ? [] : [link, ...wrong], fd);
+    const applied = await applyPlan(client, link === undefined ? [] : [link, ...wrong], fd);
     closeSync(fd);
     expect(applied).toMatchObject({
       ok: false,
-      step: { op: "set-link", where: "pod" },
+      thing: { kind: "settings", place: "pod" },
       fault: { errno: "ENODEV" },
     });
     expect(seen()).toBe(before);

@@ -5,187 +5,94 @@
  * @module
  */
 import { ok, type Result } from "../../proto/result.ts";
-import { CHAIN_RULES, HOOK_PRIORITY } from "../core/datapath/host-plan.ts";
 import {
-  eniChain,
-  eniMark,
-  eniTable,
-  GROUP,
-  MARK_MASK,
-  NFT,
-  PRIORITY,
-  TABLE,
-} from "../core/datapath/layout.ts";
+  eniRule,
+  familiesOf,
+  type GatewayMacs,
+  type HostFacts,
+  planEniLink,
+  planEniRoutes,
+  planHost,
+} from "../core/datapath/host-plan.ts";
+import { type Plan } from "../core/datapath/thing.ts";
 import { type EniLink } from "../core/kernel.ts";
+import { nftLines } from "./check-nft.ts";
 import { type Client } from "./client.ts";
-import { dumpRules } from "./codec/dump.ts";
 import { decodeLink, getLink, type Link } from "./codec/link.ts";
-import { IFF } from "./codec/link-base.ts";
-import { decodeNeighbour, getNeighbour, NUD } from "./codec/neighbour.ts";
-import { NFPROTO } from "./codec/nfnetlink.ts";
-import {
-  decodeNftChain,
-  decodeNftRule,
-  decodeNftTable,
-  dumpNftRules,
-  getNftChain,
-  getNftSet,
-  getNftTable,
-  NFT_TABLE_DORMANT,
-  type NftChain,
-} from "./codec/nft-structure.ts";
-import { decodeRule, type Rule } from "./codec/rule.ts";
-import { lookAt, makesLinkLocal, together, wrongs } from "./look.ts";
-import { routesOf } from "./table.ts";
-
-const OURS = { family: NFPROTO.IPV4, table: NFT.table } as const;
-const NETFILTER = { family: "netfilter" } as const;
-/** NF_INET_PRE_ROUTING and NF_ACCEPT of <linux/netfilter.h>. */
-const [PREROUTING, ACCEPT] = [0, 1];
+import { decodeNeighbour, getNeighbour } from "./codec/neighbour.ts";
+import { differences } from "./differ.ts";
+import { forwardingRefusal } from "./ipv6.ts";
+import { lookAt } from "./look.ts";
 
 /** See `Kernel.checkNode`. */
 export async function checkNode(
   client: Client,
+  host: HostFacts,
   enis: readonly EniLink[],
 ): Promise<Result<readonly string[]>> {
-  const [rules, links, nft] = await Promise.all([
-    client.dump("ip rule show", dumpRules(), decodeRule),
+  const [links, ...tables] = await Promise.all([
     lookAt(
       client,
       "ip link show",
       enis.map(({ ifIndex }) => getLink({ index: ifIndex })),
       ({ payload }) => decodeLink(payload),
     ),
-    nftLines(
-      client,
-      enis.map(({ slot }) => eniChain(slot)),
-    ),
+    ...familiesOf(host).map((family) => nftLines(client, family, enis)),
   ]);
-  if (!rules.ok) return rules;
   if (!links.ok) return links;
-  const pods = { priority: PRIORITY.pods, table: TABLE.pods };
-  const shared = wrongs([[!hasRule(rules.value, pods), ruleLine(pods)]]);
-  const each = await Promise.all(enis.map((eni, at) => eniLines(client, eni, links.value[at], rules.value)));
-  return together([ok(shared), nft, ...each]);
+  const macs = await Promise.all(enis.map((eni) => gatewayMacs(client, eni)));
+  const parts: Part[] = [];
+  for (const [at, eni] of enis.entries()) {
+    const known = macs[at] ?? ok({});
+    if (!known.ok) return known;
+    parts.push(partOf(eni, links.value[at], host, known.value));
+  }
+  const known = links.value.flatMap((link) => (link === undefined ? [] : [{ place: "node", link } as const]));
+  const plans = [planHost(host), ...parts.map(({ plan }) => plan)];
+  const found = await differences(client, plans.flat(), undefined, known);
+  if (!found.ok) return found;
+  const linesOf = (plan: Plan): readonly string[] =>
+    found.value.filter(({ thing }) => plan.includes(thing)).map(({ line }) => line);
+  const [shared = [], ...each] = plans.map(linesOf);
+  const refusal = enis.some(({ v6 }) => v6 !== undefined) ? forwardingRefusal() : undefined;
+  const nft: string[] = [];
+  for (const table of tables) {
+    if (!table.ok) return table;
+    nft.push(...table.value);
+  }
+  return ok([
+    ...shared,
+    ...nft,
+    ...each.flatMap((lines, at) => [...(parts[at]?.lines ?? []), ...lines]),
+    ...(refusal === undefined ? [] : [refusal]),
+  ]);
 }
 
-type RuleKey = { readonly priority: number; readonly table: number; readonly mark?: number };
-
-function hasRule(rules: readonly Rule[], { priority, table, mark }: RuleKey): boolean {
-  return rules.some(
-    (rule) =>
-      rule.priority === priority &&
-      rule.table === table &&
-      rule.fwmark === mark &&
-      (mark === undefined || rule.fwmask === MARK_MASK) &&
-      [rule.src, rule.dst, rule.iifName, rule.oifName].every((narrower) => narrower === undefined),
+/** Which MACs its gateways have is known to the neighbours alone: that they are there, and permanent, is what is looked at. */
+async function gatewayMacs(client: Client, { ifIndex, gateway, v6 }: EniLink): Promise<Result<GatewayMacs>> {
+  const found = await lookAt(
+    client,
+    `ip neighbour get ${gateway}`,
+    [gateway, ...(v6 === undefined ? [] : [v6.gateway])].map((dst) => getNeighbour({ index: ifIndex, dst })),
+    ({ payload }) => decodeNeighbour(payload),
   );
+  if (!found.ok) return found;
+  const [first, second] = found.value.map((neighbour) => neighbour?.lladdr);
+  return ok({ ...(first !== undefined && { v4: first }), ...(second !== undefined && { v6: second }) });
 }
 
-function ruleLine({ priority, table, mark }: RuleKey): string {
-  const who = mark === undefined ? "from all" : `fwmark 0x${mark.toString(16)}/0x${MARK_MASK.toString(16)}`;
-  return `rule ${priority} ${who} lookup ${table} is missing`;
-}
+/** What can be looked at of an ENI; `lines` where its device is not there. */
+type Part = { readonly plan: Plan; readonly lines: readonly string[] };
 
-async function eniLines(
-  client: Client,
-  eni: EniLink,
-  link: Link | undefined,
-  rules: readonly Rule[],
-): Promise<Result<readonly string[]>> {
-  const { slot, ifIndex, mac, gateway } = eni;
-  const table = eniTable(slot);
-  const key = { priority: PRIORITY.eni, table, mark: eniMark(slot) };
-  const rule = wrongs([[!hasRule(rules, key), ruleLine(key)]]);
+function partOf(eni: EniLink, link: Link | undefined, host: HostFacts, macs: GatewayMacs): Part {
+  const { slot, ifIndex, mac } = eni;
   if (link === undefined || link.address !== mac)
-    return ok([`device ${ifIndex} with the MAC ${mac} of the ENI of slot ${slot} is missing`, ...rule]);
-  const name = link.name ?? String(ifIndex);
-  const [routes, neighbours] = await Promise.all([
-    routesOf(client, table, ifIndex),
-    lookAt(
-      client,
-      `ip neighbour get ${gateway} dev ${name}`,
-      [getNeighbour({ index: ifIndex, dst: gateway })],
-      ({ payload }) => decodeNeighbour(payload),
-    ),
-  ]);
-  if (!routes.ok) return routes;
-  if (!neighbours.ok) return neighbours;
-  const [neighbour] = neighbours.value;
-  const isPermanent = neighbour?.lladdr !== undefined && (neighbour.state & NUD.PERMANENT) !== 0;
-  const hasRoute = routes.value.some((route) => route.dst === undefined && route.gateway === gateway);
-  return ok([
-    ...deviceLines(name, link, eni),
-    ...wrongs([
-      [!hasRoute, `route default via ${gateway} dev ${name} in table ${table} is missing`],
-      [!isPermanent, `permanent neighbour ${gateway} dev ${name} is missing`],
-    ]),
-    ...rule,
-  ]);
-}
-
-function deviceLines(name: string, link: Link, { mtu }: EniLink): readonly string[] {
-  const conf = link.afSpec?.inet?.conf;
-  return wrongs([
-    [(link.flags & IFF.UP) === 0, `device ${name} is down`],
-    [link.group !== GROUP.enis, `device ${name} is in group ${link.group ?? 0}, not ${GROUP.enis}`],
-    [(link.mtu ?? 0) < mtu, `device ${name} has the mtu ${link.mtu ?? 0}, less than ${mtu}`],
-    [conf?.forwarding !== 1, `device ${name}: forwarding is off`],
-    [conf?.rpFilter !== 2, `device ${name}: rp_filter is ${conf?.rpFilter ?? 0}, not 2`],
-    [conf?.srcValidMark !== 1, `device ${name}: src_valid_mark is off`],
-    [makesLinkLocal(link), `device ${name}: addrgenmode is not none`],
-  ]);
-}
-
-async function nftLines(client: Client, eniChains: readonly string[]): Promise<Result<readonly string[]>> {
-  const what = `nft list table ip ${NFT.table}`;
-  const wanted = [
-    { name: NFT.chain, rules: CHAIN_RULES.host },
-    ...eniChains.map((name) => ({ name, rules: CHAIN_RULES.eni })),
-  ];
-  const [tables, maps, chains, rules] = await Promise.all([
-    lookAt(client, what, [getNftTable(OURS)], ({ payload }) => decodeNftTable(payload), NETFILTER),
-    lookAt(client, what, [getNftSet(OURS, NFT.map)], () => true, NETFILTER),
-    lookAt(
-      client,
-      what,
-      wanted.map(({ name }) => getNftChain(OURS, name)),
-      ({ payload }) => decodeNftChain(payload),
-      NETFILTER,
-    ),
-    client.dump(what, dumpNftRules(OURS), decodeNftRule, NETFILTER),
-  ]);
-  if (!tables.ok) return tables;
-  if (!maps.ok) return maps;
-  if (!chains.ok) return chains;
-  if (!rules.ok) return rules;
-  const [table] = tables.value;
-  if (table === undefined) return ok([`nft table ip ${NFT.table} is missing`]);
-  const ofChains = wanted.flatMap((chain, at) => {
-    const has = rules.value.filter((rule) => rule.table === NFT.table && rule.chain === chain.name).length;
-    return chainLines(chain, chains.value[at], has);
-  });
-  return ok([
-    ...wrongs([
-      [((table.flags ?? 0) & NFT_TABLE_DORMANT) !== 0, `nft table ip ${NFT.table} is dormant`],
-      [maps.value[0] === undefined, `nft map ip ${NFT.table} ${NFT.map} is missing`],
-    ]),
-    ...ofChains,
-  ]);
-}
-
-/** `has`: how many rules there are. Others may have added some. */
-function chainLines(
-  { name, rules }: { readonly name: string; readonly rules: number },
-  chain: NftChain | undefined,
-  has: number,
-): readonly string[] {
-  const what = `nft chain ip ${NFT.table} ${name}`;
-  if (chain === undefined) return [`${what} is missing`];
-  const isHooked = chain.hook?.hook === PREROUTING && ((chain.hook.priority ?? 0) | 0) === HOOK_PRIORITY;
-  return wrongs([
-    [name === NFT.chain && !isHooked, `${what} is not hooked into prerouting at priority ${HOOK_PRIORITY}`],
-    [name === NFT.chain && isHooked && chain.policy !== ACCEPT, `${what} has not the policy accept`],
-    [has < rules, `${what} has ${has} of its ${rules} rules`],
-  ]);
+    return {
+      plan: (eni.v6 === undefined ? ["ip" as const] : familiesOf(host)).map((family) =>
+        eniRule(slot, family),
+      ),
+      lines: [`device ${ifIndex} with the MAC ${mac} of the ENI of slot ${slot} is missing`],
+    };
+  const device = { name: link.name ?? String(ifIndex), ifIndex };
+  return { plan: [...planEniLink(eni, device, host), ...planEniRoutes(eni, device, macs)], lines: [] };
 }

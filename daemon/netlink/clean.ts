@@ -4,56 +4,74 @@
  *
  * @module
  */
-import { parseIpv4, type Ipv4 } from "../../proto/addr.ts";
-import { type Fault } from "../../proto/fault.ts";
+import { type IpAddress } from "../../proto/addr6.ts";
+import { networkOf } from "../../proto/cidr6.ts";
+import { parseIp } from "../../proto/addr6.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { nftCleanText } from "../core/datapath/host-plan.ts";
-import { eniChain, eniTable, GROUP, PROTOCOL, SLOT_MAX } from "../core/datapath/layout.ts";
-import { type Step } from "../core/datapath/step.ts";
+import { familiesOf, nftCleanText, NO_MAC, planEniForget } from "../core/datapath/host-plan.ts";
+import {
+  eniChain,
+  eniTable,
+  GROUP,
+  NFT,
+  type NftFamily,
+  PROTOCOL,
+  SLOT_MAX,
+} from "../core/datapath/layout.ts";
+import { podElement } from "../core/datapath/pod-plan.ts";
+import { type Device, type ElementThing, type Plan, type Thing } from "../core/datapath/thing.ts";
 import { limitedIndex } from "../core/datapath/traffic.ts";
-import { applyAll } from "./apply.ts";
-import { type Client } from "./client.ts";
+import { applyPlan, removePlan } from "./apply.ts";
+import { answerFault, type Client, GONE } from "./client.ts";
 import { dumpLinks, dumpNeighbours, dumpRoutes, dumpRules } from "./codec/dump.ts";
-import { decodeLink } from "./codec/link.ts";
+import { AF } from "./codec/ip.ts";
+import { decodeLink, deleteLink, type Link } from "./codec/link.ts";
 import { decodeNeighbour } from "./codec/neighbour.ts";
 import { decodeSetElements, dumpElements, NFT_ELEMENT } from "./codec/nft-element.ts";
 import { decodeRoute } from "./codec/route.ts";
 import { decodeRule } from "./codec/rule.ts";
 import { forgetEni, type EniPorts } from "./eni.ts";
-import { POD_MAP } from "./encode-step.ts";
+import { mapOf } from "./encode-thing.ts";
 import { runNft } from "./nft.ts";
 import { podRoutes } from "./pods.ts";
-import { isPodLink } from "./removal.ts";
+import { askAll, isPodLink } from "./removal.ts";
 
 /** See `Kernel.cleanHost`. Goes on past failures; the first of them is the result. */
 export async function cleanHost(ports: EniPorts): Promise<Result<void>> {
-  const { client, nodeNetns } = ports;
+  const { client, nodeNetns, host } = ports;
   // The links first: a pod's link and its route are made in one go, so none of these is of a pod that is being made.
   const links = await client.dump("ip link show", dumpLinks(), decodeLink);
   if (!links.ok) return links;
-  const pods = await podRoutes(client);
+  const pods = await podRoutes(client, host);
   if (!pods.ok) return pods;
   const used = new Set(pods.value.map(({ ifIndex }) => ifIndex));
   const isUsed = (index: number): boolean => used.has(index) || used.has(limitedIndex(index) ?? -1);
   const abandoned = links.value.filter((link) => isPodLink(link) && !isUsed(link.index));
-  const first = await applyAll(
+  const first = await askAll(
     client,
-    abandoned.map(({ index, name }) => ({ op: "delete-link", name: name ?? String(index) })),
+    "delete the link of a pod that is gone",
+    abandoned.map(({ index }) => deleteLink({ index })),
   );
-  const rest =
-    pods.value.length > 0
-      ? await cleanUnused(ports, new Set(pods.value.map(({ address }) => address)))
-      : both(
-          await applyAll(client, [
-            ...(await allOfOurs(client)),
-            ...links.value
-              .filter(({ group }) => group === GROUP.enis)
-              .map(({ index }) => ({ op: "set-link", where: "node", ifIndex: index, group: 0 }) as const),
-          ]),
-          await runNft(nftCleanText(), nodeNetns),
-        );
-  if (pods.value.length === 0) ports.chains.clear();
-  return both(first, rest);
+  if (pods.value.length > 0)
+    return both(first, await cleanUnused(ports, new Set(pods.value.map(({ address }) => address))));
+  const removed = await removePlan(client, await allOfOurs(ports));
+  const given = await giveBackEnis(client, links.value);
+  const cleaned = await runNft(nftCleanText(host), nodeNetns);
+  ports.chains.clear();
+  return [first, removed, given, cleaned].find((result) => !result.ok) ?? ok(undefined);
+}
+
+/** Devices of ENIs are the cloud's: they only leave our group. */
+async function giveBackEnis(client: Client, links: readonly Link[]): Promise<Result<void>> {
+  const plan = links
+    .filter(({ group }) => group === GROUP.enis)
+    .flatMap((link) => planEniForget(deviceOf(link)));
+  const applied = await applyPlan(client, plan);
+  return applied.ok ? ok(undefined) : failed(applied.fault);
+}
+
+function deviceOf({ index, name }: Link): Device {
+  return { name: name ?? String(index), ifIndex: index };
 }
 
 function both(a: Result<void>, b: Result<void>): Result<void> {
@@ -61,22 +79,23 @@ function both(a: Result<void>, b: Result<void>): Result<void> {
 }
 
 /** ENIs that no pod's element leads to, and elements without a pod. */
-async function cleanUnused(ports: EniPorts, addresses: ReadonlySet<Ipv4>): Promise<Result<void>> {
-  const elements = await podElements(ports.client);
-  if (!elements.ok) return elements;
-  const stale = elements.value.filter(({ address }) => !addresses.has(address));
-  let result = await applyAll(
-    ports.client,
-    stale.map(({ address }) => ({ op: "unmap-pod", address })),
+async function cleanUnused(ports: EniPorts, addresses: ReadonlySet<IpAddress>): Promise<Result<void>> {
+  const { client, host } = ports;
+  const elements: ElementThing[] = [];
+  const tables = new Set<number>();
+  for (const family of familiesOf(host)) {
+    const found = await elementsOf(client, family);
+    if (!found.ok) return found;
+    elements.push(...found.value);
+    const rules = await client.dump("ip rule show", dumpRules({ family: numberOf(family) }), decodeRule);
+    if (!rules.ok) return rules;
+    for (const { protocol, table } of rules.value) if (protocol === PROTOCOL) tables.add(table);
+  }
+  let result = await removePlan(
+    client,
+    elements.filter(({ key }) => !addresses.has(key)),
   );
-  const chains = new Set(
-    elements.value.filter(({ address }) => addresses.has(address)).map(({ chain }) => chain),
-  );
-  const rules = await ports.client.dump("ip rule show", dumpRules(), decodeRule);
-  if (!rules.ok) return rules;
-  const tables = new Set(
-    rules.value.filter(({ protocol }) => protocol === PROTOCOL).map(({ table }) => table),
-  );
+  const chains = new Set(elements.filter(({ key }) => addresses.has(key)).map(({ chain }) => chain));
   for (let slot = 0; slot <= SLOT_MAX; slot++) {
     if (!tables.has(eniTable(slot)) || chains.has(eniChain(slot))) continue;
     result = both(result, await forgetEni(ports, slot));
@@ -84,59 +103,86 @@ async function cleanUnused(ports: EniPorts, addresses: ReadonlySet<Ipv4>): Promi
   return result;
 }
 
-type PodElement = { readonly address: Ipv4; readonly chain: string };
-
-async function podElements(client: Client): Promise<Result<readonly PodElement[]>> {
+/** The elements of a family's map; none where there is no map. */
+async function elementsOf(client: Client, family: NftFamily): Promise<Result<readonly ElementThing[]>> {
+  const { table, map } = NFT;
   const answers = await client.ask([
-    { family: "netfilter", requests: [dumpElements(POD_MAP)], ack: "as-is" },
+    { family: "netfilter", requests: [dumpElements(mapOf({ family, table, map }))], ack: "as-is" },
   ]);
   if (!answers.ok) return answers;
   const [answer] = answers.value[0] ?? [];
-  if (answer?.kind !== "done") {
-    const fault: Fault = { kind: "kernel", op: "nft list map ip terway pod_eni", errno: "ENOENT" };
-    return failed(fault);
-  }
+  if (answer?.kind === "refused" && GONE.has(answer.errno)) return ok([]);
+  if (answer?.kind !== "done") return failed(answerFault(`nft list map ${family} ${table} ${map}`, answer));
   return ok(
     answer.messages
       .filter(({ type }) => type === NFT_ELEMENT.NEW)
-      .flatMap(({ payload }) => decodeSetElements(payload, { key: ["ip"] }).elements)
-      .flatMap(({ key: [key], data }) => {
-        const address = key?.kind === "ip" ? parseIpv4(key.ip) : undefined;
-        return address !== undefined && data?.kind === "verdict" && "chain" in data
-          ? [{ address, chain: data.chain }]
-          : [];
-      }),
+      .flatMap(
+        ({ payload }) => decodeSetElements(payload, { key: [family === "ip" ? "ip" : "ip6"] }).elements,
+      )
+      .flatMap(({ key: [key], data }) =>
+        key?.kind === "ip" && data?.kind === "verdict" && "chain" in data
+          ? [podElement(key.ip, data.chain)]
+          : [],
+      ),
   );
 }
 
 /** Rules, routes and neighbours that bear our protocol number. What cannot be read is left. */
-async function allOfOurs(client: Client): Promise<readonly Step[]> {
-  const rules = await client.dump("ip rule show", dumpRules(), decodeRule);
-  const routes = await client.dump("ip route show proto 84", dumpRoutes({ protocol: PROTOCOL }), decodeRoute);
-  const neighbours = await client.dump("ip neighbour show", dumpNeighbours(), decodeNeighbour);
+async function allOfOurs({ client, host }: EniPorts): Promise<Plan> {
+  const things = await Promise.all(familiesOf(host).map((family) => oursOf(client, family)));
+  return things.flat();
+}
+
+/** In the order of their making: they are removed from the end. */
+async function oursOf(client: Client, of: NftFamily): Promise<readonly Thing[]> {
+  const family = numberOf(of);
+  const [rules, routes, neighbours] = await Promise.all([
+    client.dump("ip rule show", dumpRules({ family }), decodeRule),
+    client.dump("ip route show proto 84", dumpRoutes({ family, protocol: PROTOCOL }), decodeRoute),
+    client.dump("ip neighbour show", dumpNeighbours({ family }), decodeNeighbour),
+  ]);
+  const any = of === "ip" ? "0.0.0.0" : "::";
   return [
-    ...(rules.ok ? rules.value : [])
+    ...(neighbours.ok ? neighbours.value : [])
       .filter(({ protocol }) => protocol === PROTOCOL)
-      .map(
-        ({ priority = 0, table, fwmark }) =>
-          ({ op: "delete-rule", priority, table, ...(fwmark !== undefined && { mark: fwmark }) }) as const,
+      .flatMap(({ index, dst, lladdr = NO_MAC }): readonly Thing[] =>
+        dst === undefined
+          ? []
+          : [{ kind: "neighbour", place: "node", device: nameless(index), address: dst, mac: lladdr }],
       ),
     ...(routes.ok ? routes.value : [])
       .filter(({ protocol }) => protocol === PROTOCOL)
-      .map(({ table, oif, dst }) => {
-        const to = dst === undefined ? undefined : parseIpv4(dst.ip);
-        return {
-          op: "delete-route",
-          table,
-          ...(oif !== undefined && { ifIndex: oif }),
-          ...(to !== undefined && { to }),
-        } as const;
+      .flatMap(({ table, oif, dst, gateway }): readonly Thing[] => {
+        const ip = dst?.ip ?? parseIp(any);
+        return ip === undefined
+          ? []
+          : [
+              {
+                kind: "route",
+                place: "node",
+                table,
+                to: networkOf(ip, dst?.bits ?? 0),
+                ...(oif !== undefined && { device: nameless(oif) }),
+                ...(gateway !== undefined && { via: gateway }),
+              },
+            ];
       }),
-    ...(neighbours.ok ? neighbours.value : [])
+    ...(rules.ok ? rules.value : [])
       .filter(({ protocol }) => protocol === PROTOCOL)
-      .flatMap(({ index, dst }) => {
-        const address = dst === undefined ? undefined : parseIpv4(dst);
-        return address === undefined ? [] : [{ op: "delete-neighbour", ifIndex: index, address } as const];
-      }),
+      .map(({ priority = 0, table, fwmark, fwmask }): Thing => ({
+        kind: "rule",
+        family: of === "ip" ? 4 : 6,
+        priority,
+        table,
+        ...(fwmark !== undefined && { mark: { value: fwmark, mask: fwmask ?? 0xffff_ffff } }),
+      })),
   ];
+}
+
+function numberOf(family: NftFamily): number {
+  return family === "ip" ? AF.INET : AF.INET6;
+}
+
+function nameless(ifIndex: number): Device {
+  return { name: String(ifIndex), ifIndex };
 }

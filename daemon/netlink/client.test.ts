@@ -2,8 +2,10 @@
 import { describe, expect, it } from "vitest";
 import { type Fault } from "../../proto/fault.ts";
 import { parseIpv4 } from "../../proto/addr.ts";
-import { type Step } from "../core/datapath/step.ts";
-import { applyAll, applySteps } from "./apply.ts";
+import { hostCidr } from "../../proto/cidr6.ts";
+import { podElement } from "../core/datapath/pod-plan.ts";
+import { type Plan, type Thing } from "../core/datapath/thing.ts";
+import { applyPlan, removePlan } from "./apply.ts";
 import { openClient, type Client } from "./client.ts";
 import { encodeAck } from "./codec/error.ts";
 import { frame, messagesOf, NLM_F, NLMSG } from "./codec/header.ts";
@@ -11,7 +13,7 @@ import { encodeLink, getLink, RTM_LINK } from "./codec/link.ts";
 import { dumpLinks } from "./codec/dump.ts";
 import { decodeLink } from "./codec/link.ts";
 import { type Exchange, type ExchangeOutcome, type JobResult } from "./job.ts";
-import { openRemoval } from "./removal.ts";
+import { type Leaving, openRemoval } from "./removal.ts";
 import { type SocketThread } from "./socket.ts";
 
 /** What a kernel says to one request: an error number, and messages before it. */
@@ -25,7 +27,10 @@ function fakeThread(say: (type: number, payload: Uint8Array, nth: number) => Sai
 } {
   const types: number[] = [];
   let jobs = 0;
-  const exchange = ({ bytes, tolerated }: Exchange): { outcome: ExchangeOutcome; refused: boolean } => {
+  const exchange = (of: Exchange): { outcome: ExchangeOutcome; refused: boolean } => {
+    if (of.family === "files")
+      return { outcome: { kind: "written", errnos: of.settings.map(() => 0) }, refused: false };
+    const { bytes, tolerated } = of;
     const parts: Uint8Array[] = [];
     let refused = false;
     for (const { type, seq, flags, payload } of messagesOf(bytes)) {
@@ -65,9 +70,10 @@ function clientOf(thread: Partial<SocketThread>): Client {
 
 const fine: Said = { errno: 0 };
 const address = parseIpv4("10.0.1.20") ?? raise();
-const rule = (priority: number): Step => ({ op: "add-rule", priority, table: 7400 });
-const route: Step = { op: "add-route", where: "node", table: 7400, ifIndex: 3, to: address };
-const element: Step = { op: "map-pod", address, slot: 0 };
+const rule = (priority: number): Thing => ({ kind: "rule", family: 4, priority, table: 7400 });
+const device = { name: "tw0", ifIndex: 3 };
+const route: Thing = { kind: "route", place: "node", table: 7400, device, to: hostCidr(address) };
+const element: Thing = podElement(address, "eni0");
 
 function raise(): never {
   throw new Error("unreachable");
@@ -133,9 +139,9 @@ describe("openClient()", () => {
   });
 });
 
-describe("applySteps()", () => {
-  it("undoes what was done, last first, whichever step is refused", async () => {
-    const steps = [rule(1), route, rule(2), element];
+describe("applyPlan()", () => {
+  it("undoes what was done, last first, whichever thing is refused", async () => {
+    const plan = [rule(1), route, rule(2), element];
     // RTM_NEWRULE 32, RTM_NEWROUTE 24 and their DEL after them; NFT_MSG_NEWSETELEM and _DEL in a batch of three.
     const expected = [
       [32, 24, 32, 33, 25],
@@ -147,10 +153,10 @@ describe("applySteps()", () => {
       // The kernel goes on past a refusal within a send; in the batch the element is the second message.
       const failing = at === 3 ? 4 : at;
       const fake = fakeThread((_type, _payload, nth) => (nth === failing ? { errno: 16 } : fine));
-      const applied = await applySteps(openClient(fake.thread), steps);
+      const applied = await applyPlan(openClient(fake.thread), plan);
       expect(applied).toMatchObject({
         ok: false,
-        step: steps[at],
+        thing: plan[at],
         fault: { kind: "kernel", errno: "EBUSY" },
       });
       expect(fake.types, String(at)).toEqual(types);
@@ -159,16 +165,16 @@ describe("applySteps()", () => {
 
   it("takes one job where nothing fails, and what is there already for done", async () => {
     const fake = fakeThread((type) => (type === 32 ? { errno: 17 } : fine));
-    expect(await applySteps(openClient(fake.thread), [rule(1), element, route])).toEqual({ ok: true });
+    expect(await applyPlan(openClient(fake.thread), [rule(1), element, route])).toEqual({ ok: true });
     expect([fake.jobs(), fake.types]).toEqual([1, [32, 16, 2572, 17, 24]]);
   });
 
   it("says so where undoing fails too, and goes on with it", async () => {
     const fake = fakeThread((type, _payload, nth) => ({ errno: type === 33 ? 1 : nth === 2 ? 16 : 0 }));
-    const applied = await applySteps(openClient(fake.thread), [rule(1), route, rule(2)]);
+    const applied = await applyPlan(openClient(fake.thread), [rule(1), route, rule(2)]);
     expect(applied.ok ? "" : applied.fault).toEqual({
       kind: "kernel",
-      op: "ip rule add priority 2 lookup 7400 (and undoing: ip rule delete priority 1 lookup 7400: EPERM)",
+      op: "rule 2 from all lookup 7400 (and undoing: rule 1 from all lookup 7400: EPERM)",
       errno: "EBUSY",
     });
     expect(fake.types).toEqual([32, 24, 32, 25, 33]);
@@ -182,46 +188,53 @@ describe("applySteps()", () => {
         return Promise.resolve({ kind: "failed", failure: { call: "send", errno: 105 } });
       },
     });
-    expect(await applySteps(client, [rule(1), route])).toMatchObject({ ok: false, step: rule(1) });
-    expect(jobs).toBe(3);
+    expect(await applyPlan(client, [rule(1), route])).toMatchObject({ ok: false, thing: rule(1) });
+    expect(jobs).toBe(2);
   });
 });
 
-describe("applyAll()", () => {
+describe("removePlan()", () => {
   it("goes on past failures, and takes what is gone for done", async () => {
     const fake = fakeThread((_type, _payload, nth) => ({ errno: [2, 1, 0][nth] ?? 0 }));
-    const steps: Step[] = [1, 2, 3].map((priority) => ({ op: "delete-rule", priority, table: 7400 }));
-    expect(await applyAll(openClient(fake.thread), steps)).toEqual({
+    const plan: Plan = [1, 2, 3].map(rule);
+    expect(await removePlan(openClient(fake.thread), plan)).toEqual({
       ok: false,
-      fault: { kind: "kernel", op: "ip rule delete priority 2 lookup 7400", errno: "EPERM" },
+      fault: { kind: "kernel", op: "rule 2 from all lookup 7400", errno: "EPERM" },
     });
     expect(fake.types).toEqual([33, 33, 33]);
   });
 });
 
-function leaving(count: number): { readonly hostName: string; readonly address: typeof address }[] {
-  return Array.from({ length: count }, (_, at) => ({ hostName: `tw${at}`, address }));
+function leaving(count: number): Leaving[] {
+  return Array.from({ length: count }, (_, at) => ({ hostName: `tw${at}`, addresses: { v4: address } }));
 }
 
 describe("openRemoval()", () => {
   const link = encodeLink({ index: 7, group: 21_504 });
+
+  /** Pods' links are there, and nothing that delays for them. */
+  function says(type: number, payload: Uint8Array): Said {
+    const isThere = type === RTM_LINK.GET && decodeLink(payload).name?.startsWith("tw") === true;
+    return isThere ? { errno: 0, messages: [link] } : { errno: type === RTM_LINK.GET ? 19 : 0 };
+  }
+
   it("takes away what comes meanwhile together, in bulks that fit one send, and deletes no link", async () => {
-    const fake = fakeThread((type) => ({ errno: 0, messages: type === RTM_LINK.GET ? [link] : [] }));
+    const fake = fakeThread(says);
     const doomed: number[] = [];
     const removal = openRemoval(openClient(fake.thread), { add: (count) => doomed.push(count) });
     const results = await Promise.all(leaving(150).map((pod) => removal.remove(pod)));
     expect(results.filter(({ ok }) => !ok)).toEqual([]);
-    expect(doomed).toEqual([66, 66, 18]);
+    expect(doomed).toEqual([33, 33, 33, 33, 18]);
     // NFNL_MSG_BATCH_END has the number of RTM_DELLINK.
-    expect(fake.types.filter((type) => type === RTM_LINK.DEL).length).toBe(3);
+    expect(fake.types.filter((type) => type === RTM_LINK.DEL).length).toBe(5);
   });
 
   it("cuts a pod off in this order: element, route, neighbour, group", async () => {
-    const fake = fakeThread((type) => ({ errno: 0, messages: type === RTM_LINK.GET ? [link] : [] }));
+    const fake = fakeThread(says);
     const removal = openRemoval(openClient(fake.thread), { add: () => {} });
     await Promise.all(leaving(1).map((pod) => removal.remove(pod)));
-    // The batch with NFT_MSG_DELSETELEM, RTM_GETLINK, RTM_DELROUTE, RTM_DELNEIGH, RTM_NEWLINK; connections may follow.
-    expect(fake.types.slice(0, 7)).toEqual([16, 2574, 17, 18, 25, 29, 16]);
+    // The batch with NFT_MSG_DELSETELEM, RTM_GETLINK twice, RTM_DELROUTE, RTM_DELNEIGH, RTM_NEWLINK; connections may follow.
+    expect(fake.types.slice(0, 8)).toEqual([16, 2574, 17, 18, 18, 25, 29, 16]);
   });
 
   it("dooms nothing that is not ours, and nothing that is not there", async () => {
@@ -229,7 +242,10 @@ describe("openRemoval()", () => {
       const fake = fakeThread((type) => ({ errno: 0, messages: type === RTM_LINK.GET ? messages : [] }));
       const doomed: number[] = [];
       const removal = openRemoval(openClient(fake.thread), { add: (count) => doomed.push(count) });
-      expect(await removal.remove({ hostName: "tw0", address })).toEqual({ ok: true, value: undefined });
+      expect(await removal.remove({ hostName: "tw0", addresses: { v4: address } })).toEqual({
+        ok: true,
+        value: undefined,
+      });
       expect([doomed, fake.types.slice(0, 4)]).toEqual([[], [16, 2574, 17, 18]]);
     }
   });

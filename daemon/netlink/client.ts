@@ -13,13 +13,27 @@ import {
   type Exchange,
   type ExchangeOutcome,
   type JobResult,
+  type Setting,
   type SocketFamily,
   type SyscallFailure,
 } from "./job.ts";
 import { type SocketThread } from "./socket.ts";
 
+/** What is sent, or written, in one go. */
+export type Call = SocketCall | FilesCall;
+
+/** Writes to /proc/sys. There is one answer to each. */
+export type FilesCall = {
+  /** See `SocketCall`. */
+  readonly netnsFd?: number;
+  readonly family: "files";
+  readonly settings: readonly Setting[];
+  /** See `SocketCall`. */
+  readonly tolerated?: readonly number[];
+};
+
 /** Requests of one send. A batch of nfnetlink has to say itself which of its requests are answered (`as-is`). */
-export type Call = {
+export type SocketCall = {
   /** An open file of the pod's namespace, open until the answer. Absent: the node's namespace. */
   readonly netnsFd?: number;
   readonly family: SocketFamily;
@@ -30,7 +44,7 @@ export type Call = {
 };
 
 /** Where a request goes. */
-export type Place = Partial<Pick<Call, "netnsFd" | "family">>;
+export type Place = Partial<Pick<SocketCall, "netnsFd" | "family">>;
 
 export type Answer =
   /** Carried out. `messages`: what it gave back, without the acknowledgement. */
@@ -65,6 +79,7 @@ export function openClient(thread: SocketThread): Client {
   let seq = 1;
 
   function lineUp(call: Call): { readonly exchange: Exchange; readonly seqs: readonly number[] } {
+    if (call.family === "files") return { exchange: { ...call, tolerated: call.tolerated ?? [] }, seqs: [] };
     const { netnsFd, family, requests, ack, tolerated = [] } = call;
     const { bytes, seqs } = batch(requests, seq, ack);
     const answered = seqs.filter((_, index) => isAnswered(requests[index], ack));
@@ -151,6 +166,8 @@ function readOutcome(
       return ok(seqs.map(() => ({ kind: "skipped" })));
     case "answered":
       return ok(readAnswers(outcome.bytes, seqs));
+    case "written":
+      return ok(outcome.errnos.map(writtenAnswer));
     case "failed": {
       // Where the kernel said why before the socket failed, that is the cause.
       const answers = readAnswers(outcome.bytes, seqs);
@@ -161,6 +178,10 @@ function readOutcome(
     default:
       return outcome satisfies never;
   }
+}
+
+function writtenAnswer(errno: number): Answer {
+  return errno === 0 ? { kind: "done", messages: [] } : { kind: "refused", errno: errnoName(errno) };
 }
 
 /** A request that was not answered was carried out: the kernel always answers what it refuses. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { existsSync } from "node:fs";
-import { type Ipv4 } from "../../proto/addr.ts";
+import { type IpAddress, isIpv6 } from "../../proto/addr6.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Answer, answerFault, type Client } from "./client.ts";
 import {
@@ -26,7 +26,10 @@ const NO_FILTER: ReadonlySet<string> = new Set(["EINVAL", "EOPNOTSUPP"]);
 const DELETES_PER_SEND = 200;
 
 /** Deletes what is known of connections from and to `addresses`, at most 100 of them. */
-export async function forgetConnections(client: Client, addresses: readonly Ipv4[]): Promise<Result<void>> {
+export async function forgetConnections(
+  client: Client,
+  addresses: readonly IpAddress[],
+): Promise<Result<void>> {
   if (!existsSync(CONNTRACK_LOADED)) return ok(undefined);
   const filters = addresses.flatMap((address) => connectionsOf(address));
   const answers = await ask(client, filters.map(deleteConntrackMatching), "each");
@@ -45,10 +48,11 @@ export async function forgetConnections(client: Client, addresses: readonly Ipv4
 async function forgetOneByOne(client: Client, op: string, filter: ConntrackFilter): Promise<Result<void>> {
   const [dump] = await ask(client, [dumpConntrack(filter)], "as-is");
   if (dump?.kind !== "done") return failed(answerFault(op, dump));
+  const field = isIpv6(filter.ip) ? (`${filter.side}6` as const) : filter.side;
   const deletes = dump.messages
     .filter(({ type }) => type === CONNTRACK.NEW)
     .map(({ payload }) => decodeConntrack(payload))
-    .filter((entry) => entry[filter.tuple]?.ip?.[filter.side] === filter.ip)
+    .filter((entry) => entry[filter.tuple]?.ip?.[field] === filter.ip)
     .map((entry) => deleteConntrack(entry));
   for (let at = 0; at < deletes.length; at += DELETES_PER_SEND) {
     const answers = await ask(client, deletes.slice(at, at + DELETES_PER_SEND), "each");

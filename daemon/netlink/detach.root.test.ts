@@ -2,9 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type DeletionBounds } from "../core/datapath/deletion.ts";
 import { type PodLink } from "../core/kernel.ts";
-import { addressOf } from "../core/datapath/pod-plan.ts";
 import { openKernel, type OpenKernel } from "./kernel.ts";
-import { FAR_ADDRESS, type Lab, must, NODE_ADDRESS, openLab, sh } from "./lab.ts";
+import { FAR_ADDRESS, type Lab, must, NODE_ADDRESS, openLab, sh, v4 } from "./lab.ts";
 
 /** Doomed links stay until somebody wants them gone. */
 const NEVER: DeletionBounds = { gapMs: 600_000, latestMs: 600_000, linksMax: 1000 };
@@ -60,10 +59,10 @@ describe("detachPod(), when it has answered", () => {
   it("lets nobody reach or use the address, also when another pod has it and a process lives on", async () => {
     const [old, other] = [await attached(0, 20), await attached(1, 20)];
     const oldName = lab.nameOf(old);
-    const everybody = [FAR_ADDRESS, NODE_ADDRESS, addressOf(other), "10.0.1.253"];
+    const everybody = [FAR_ADDRESS, NODE_ADDRESS, v4(other), "10.0.1.253"];
     for (const target of everybody) expect(lab.pings(oldName, target), target).toBe(true);
     lab.run(lab.vpc, "nft add counter ip lab frompod");
-    lab.run(lab.vpc, `nft insert rule ip lab pre ip saddr ${addressOf(old)} counter name frompod`);
+    lab.run(lab.vpc, `nft insert rule ip lab pre ip saddr ${v4(old)} counter name frompod`);
 
     must(await kernel.detachPod(old));
     expect(hostLinks()).toMatch(/tw0x20@.* group 21505 /);
@@ -72,7 +71,7 @@ describe("detachPod(), when it has answered", () => {
     const speaks = (): string[] => everybody.filter((target) => lab.pings(oldName, target));
     expect(speaks()).toEqual([]);
     for (const from of [lab.node, lab.vpc, lab.nameOf(other)])
-      expect(lab.pings(from, addressOf(old)), from).toBe(false);
+      expect(lab.pings(from, v4(old)), from).toBe(false);
     expect([countedFrom(), received(old) - cameIn]).toEqual([0, 0]);
 
     const next = { ...lab.newPod(0, 20), hostName: "twnext" };
@@ -81,7 +80,7 @@ describe("detachPod(), when it has answered", () => {
     expect(speaks()).toEqual([]);
     expect(countedFrom()).toBe(0);
     for (const target of everybody) expect(lab.pings(lab.nameOf(next), target), target).toBe(true);
-    expect(lab.pings(lab.vpc, addressOf(next), FAR_ADDRESS)).toBe(true);
+    expect(lab.pings(lab.vpc, v4(next), FAR_ADDRESS)).toBe(true);
     expect(speaks()).toEqual([]);
     expect(received(old) - cameIn).toBe(0);
     expect(lab.spoofed()).toBe(0);
@@ -110,7 +109,7 @@ describe("detachPod(), when it has answered", () => {
     must(await kernel.detachPod(pod));
     const renamed = { ...pod, hostName: "twother", addresses: lab.newPod(0, 21).addresses };
     must(await kernel.attachPod(renamed));
-    expect(lab.pings(lab.nameOf(pod), FAR_ADDRESS, addressOf(renamed))).toBe(true);
+    expect(lab.pings(lab.nameOf(pod), FAR_ADDRESS, v4(renamed))).toBe(true);
     expect(hostLinks()).not.toMatch(/tw0x20|group 21505/);
   });
 

@@ -5,22 +5,29 @@
  */
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { parseIpv4 } from "../../proto/addr.ts";
 import {
+  eniRule,
+  familiesOf,
+  gatewayThings,
+  type HostFacts,
   nftEniText,
   nftForgetEniText,
+  type GatewayMacs,
+  planEniForget,
   planEniLink,
   planEniRoutes,
   planEniUnlink,
-  planForgetEni,
 } from "../core/datapath/host-plan.ts";
-import { eniTable } from "../core/datapath/layout.ts";
+import { eniTable, PROTOCOL } from "../core/datapath/layout.ts";
+import { type Device, type Plan } from "../core/datapath/thing.ts";
 import { type EniLink } from "../core/kernel.ts";
-import { applyAll, applySteps } from "./apply.ts";
+import { applyPlan, removePlan } from "./apply.ts";
 import { answerFault, type Client } from "./client.ts";
+import { AF } from "./codec/ip.ts";
 import { getLink, type Link } from "./codec/link.ts";
 import { IFF } from "./codec/link-base.ts";
-import { askGateway } from "./gateway.ts";
+import { arpConversation, askGateway, ndConversation } from "./gateway.ts";
+import { forwardingRefusal } from "./ipv6.ts";
 import { runNft } from "./nft.ts";
 import { linkOf } from "./removal.ts";
 import { routesOf } from "./table.ts";
@@ -30,6 +37,7 @@ export type EniPorts = {
   readonly client: Client;
   readonly thread: SocketThread;
   readonly nodeNetns: string | undefined;
+  readonly host: HostFacts;
   /** How long the gateway has to answer. */
   readonly gatewayPatienceMs: number | undefined;
   /** Slots whose nftables chain was made ahead, for the next `configureEni`; a later one makes it again. */
@@ -37,46 +45,77 @@ export type EniPorts = {
 };
 
 /** The chain of a slot. nft(8) is a process of 15 to 40 ms, so it is made while the device is awaited. */
-export async function prepareEni({ chains, nodeNetns }: EniPorts, slot: number): Promise<Result<void>> {
-  const made = chains.get(slot) ?? runNft(nftEniText(slot), nodeNetns);
+export async function prepareEni(ports: EniPorts, slot: number): Promise<Result<void>> {
+  const { chains, nodeNetns, host } = ports;
+  const made = chains.get(slot) ?? runNft(nftEniText(slot, host), nodeNetns);
   chains.set(slot, made);
   const outcome = await made;
   if (!outcome.ok) chains.delete(slot);
   return outcome;
 }
 
-async function removeChain({ chains, nodeNetns }: EniPorts, slot: number): Promise<Result<void>> {
+/** The chains of all families go together, or one by one where one of them is gone already. */
+async function removeChain({ chains, nodeNetns, host }: EniPorts, slot: number): Promise<Result<void>> {
   await chains.get(slot);
   chains.delete(slot);
-  return runNft(nftForgetEniText(slot), nodeNetns);
+  const together = await runNft(nftForgetEniText(slot, familiesOf(host)), nodeNetns);
+  if (!isGone(together)) return together;
+  for (const family of familiesOf(host)) {
+    const alone = await runNft(nftForgetEniText(slot, [family]), nodeNetns);
+    if (!alone.ok && !isGone(alone)) return alone;
+  }
+  return ok(undefined);
+}
+
+function isGone(result: Result<void>): boolean {
+  return !result.ok && result.fault.kind === "kernel" && result.fault.errno === "ENOENT";
 }
 
 /** See `Kernel.configureEni`. A device that was down is down again after a failure. */
 export async function configureEni(ports: EniPorts, eni: EniLink): Promise<Result<void>> {
   const found = await findDevice(ports.client, eni);
   if (!found.ok) return found;
+  const refusal = eni.v6 === undefined ? undefined : forwardingRefusal();
+  if (refusal !== undefined) return failed({ kind: "kernel", op: refusal, errno: "EOPNOTSUPP" });
+  const device = { name: found.value.name ?? String(eni.ifIndex), ifIndex: eni.ifIndex };
   const wasUp = (found.value.flags & IFF.UP) !== 0;
-  const result = await bringUp(ports, eni, wasUp);
-  if (!result.ok && !wasUp) await applyAll(ports.client, planEniUnlink(eni.ifIndex));
+  const result = await bringUp(ports, eni, device, wasUp);
+  if (!result.ok && !wasUp) await applyPlan(ports.client, planEniUnlink(device));
   return result;
 }
 
-async function bringUp(ports: EniPorts, eni: EniLink, wasUp: boolean): Promise<Result<void>> {
-  const { client, thread, gatewayPatienceMs } = ports;
+async function bringUp(ports: EniPorts, eni: EniLink, device: Device, wasUp: boolean): Promise<Result<void>> {
+  const { client, host } = ports;
   const preparing = prepareEni(ports, eni.slot);
-  const up = await applySteps(client, planEniLink(eni));
-  const gateway = up.ok ? await askGateway(thread, eni, gatewayPatienceMs) : failed(up.fault);
+  const up = await applyPlan(client, planEniLink(eni, device, host));
+  const macs = up.ok ? await askGateways(ports, eni) : failed(up.fault);
   const chain = await preparing;
   ports.chains.delete(eni.slot);
-  if (!gateway.ok) {
+  if (!macs.ok) {
     if (!wasUp) await removeChain(ports, eni.slot);
-    return gateway;
+    return macs;
   }
   if (!chain.ok) return chain;
-  const routes = await applySteps(client, planEniRoutes(eni, gateway.value));
+  const routes = await applyPlan(client, planEniRoutes(eni, device, macs.value));
   if (routes.ok) return ok(undefined);
   if (!wasUp) await removeChain(ports, eni.slot);
   return failed(routes.fault);
+}
+
+/** Both at the same time. */
+async function askGateways(
+  { thread, gatewayPatienceMs }: EniPorts,
+  eni: EniLink,
+): Promise<Result<GatewayMacs>> {
+  const [v4, v6] = await Promise.all([
+    askGateway(thread, arpConversation(eni), gatewayPatienceMs),
+    eni.v6 === undefined
+      ? undefined
+      : askGateway(thread, ndConversation(eni, eni.v6.gateway), gatewayPatienceMs),
+  ]);
+  if (!v4.ok) return v4;
+  if (v6?.ok === false) return v6;
+  return ok({ v4: v4.value, ...(v6 !== undefined && { v6: v6.value }) });
 }
 
 async function findDevice(client: Client, { ifIndex, mac }: EniLink): Promise<Result<Link>> {
@@ -97,14 +136,24 @@ async function findDevice(client: Client, { ifIndex, mac }: EniLink): Promise<Re
 
 /** See `Kernel.forgetEni`. */
 export async function forgetEni(ports: EniPorts, slot: number): Promise<Result<void>> {
-  const routes = await routesOf(ports.client, eniTable(slot));
-  if (!routes.ok) return routes;
-  const [route] = routes.value;
-  const gateway = route?.gateway === undefined ? undefined : parseIpv4(route.gateway);
-  const device =
-    route?.oif === undefined || gateway === undefined ? undefined : { ifIndex: route.oif, gateway };
-  const forgotten = await applyAll(ports.client, planForgetEni(slot, device));
+  const { client, host } = ports;
+  const plan: Plan[] = [];
+  const devices = new Set<number>();
+  for (const family of familiesOf(host)) {
+    const routes = await routesOf(client, {
+      table: eniTable(slot),
+      family: family === "ip" ? AF.INET : AF.INET6,
+    });
+    if (!routes.ok) return routes;
+    plan.push([eniRule(slot, family)]);
+    for (const { oif, gateway, protocol } of routes.value) {
+      if (oif === undefined || gateway === undefined || protocol !== PROTOCOL) continue;
+      devices.add(oif);
+      plan.push(gatewayThings(slot, { name: String(oif), ifIndex: oif }, gateway));
+    }
+  }
+  const removed = await removePlan(client, plan.flat());
+  for (const ifIndex of devices) await applyPlan(client, planEniForget({ name: String(ifIndex), ifIndex }));
   const chain = await removeChain(ports, slot);
-  const gone = !chain.ok && chain.fault.kind === "kernel" && chain.fault.errno === "ENOENT";
-  return !forgotten.ok || chain.ok || gone ? forgotten : chain;
+  return removed.ok ? chain : removed;
 }

@@ -1,5 +1,5 @@
 /**
- * Asking a vSwitch's gateway for its MAC, in the name of an ENI, by a packet socket. The kernel could ask too, but only
+ * Asking a vSwitch's gateway for its MAC, in the name of an ENI, by a packet socket: by ARP or by neighbour discovery. The kernel could ask too, but only
  * with an address on the device, which would be an address of the node.
  *
  * @module
@@ -7,11 +7,13 @@
 import { read, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { type Mac } from "../../proto/addr.ts";
+import { type Ipv6 } from "../../proto/addr6.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type EniLink } from "../core/kernel.ts";
 import { arpAnswer, arpRequest, ETH_P_ARP } from "./arp.ts";
 import { jobFault } from "./client.ts";
 import { type SocketOptions } from "./job.ts";
+import { ETH_P_IPV6, linkLocal, neighbourAnswer, neighbourSolicitation } from "./ndp.ts";
 import { errorCode } from "./netns.ts";
 import { type SocketThread } from "./socket.ts";
 
@@ -23,24 +25,61 @@ const FRAME_BYTES_MAX = 2048;
 /** AF_PACKET of <linux/socket.h> and SOCK_RAW. */
 const [AF_PACKET, SOCK_RAW] = [17, 3];
 
+/** A question, and how its answer is known. */
+export type Conversation = {
+  /** `"ARP for the gateway 10.0.0.253 from 10.0.0.10 on device 4 (00:16:…)"`. */
+  readonly what: string;
+  readonly ifIndex: number;
+  /** ETH_P_*: of frames that are looked at. */
+  readonly etherType: number;
+  readonly request: Uint8Array;
+  readonly answer: (frame: Uint8Array) => Mac | undefined;
+};
+
+/** From the ENI's primary address. */
+export function arpConversation({ mac, primary, gateway, ifIndex }: EniLink): Conversation {
+  const question = { senderMac: mac, sender: primary, target: gateway };
+  return {
+    what: `ARP for the gateway ${gateway} from ${primary} on device ${ifIndex} (${mac})`,
+    ifIndex,
+    etherType: ETH_P_ARP,
+    request: arpRequest(question),
+    answer: (frame) => arpAnswer(frame, question),
+  };
+}
+
+/** From the link-local address that goes with the ENI's MAC. */
+export function ndConversation({ mac, ifIndex }: EniLink, gateway: Ipv6): Conversation {
+  const question = { senderMac: mac, target: gateway };
+  return {
+    what: `neighbour solicitation for the gateway ${gateway} from ${linkLocal(mac)} on device ${ifIndex} (${mac})`,
+    ifIndex,
+    etherType: ETH_P_IPV6,
+    request: neighbourSolicitation(question),
+    answer: (frame) => neighbourAnswer(frame, question),
+  };
+}
+
 /** The MAC that answers for the gateway; the fault says that nobody does. `patienceMs` is for tests. */
 export async function askGateway(
   thread: SocketThread,
-  eni: EniLink,
+  conversation: Conversation,
   patienceMs: number = PATIENCE_MS,
 ): Promise<Result<Mac>> {
-  const opened = await thread.run({ kind: "open", socket: packetSocket(eni.ifIndex) });
-  if (opened.kind !== "opened") return failed(jobFault("asking the gateway by ARP", opened));
+  const opened = await thread.run({ kind: "open", socket: packetSocket(conversation) });
+  if (opened.kind !== "opened") return failed(jobFault("asking the gateway", opened));
   try {
-    return await converse(opened.fd, eni, patienceMs);
+    return await converse(opened.fd, conversation, patienceMs);
   } finally {
     await thread.run({ kind: "close", fd: opened.fd });
   }
 }
 
-async function converse(fd: number, eni: EniLink, patienceMs: number): Promise<Result<Mac>> {
-  const question = { senderMac: eni.mac, sender: eni.primary, target: eni.gateway };
-  const request = arpRequest(question);
+async function converse(
+  fd: number,
+  { what, request, answer }: Conversation,
+  patienceMs: number,
+): Promise<Result<Mac>> {
   const sinceMs = performance.now();
   let cause: string | undefined;
   let [askedMs, nowMs] = [-Infinity, sinceMs];
@@ -50,10 +89,9 @@ async function converse(fd: number, eni: EniLink, patienceMs: number): Promise<R
       cause = written(fd, request);
     }
     const frame = await readFrame(fd);
-    const mac = frame && arpAnswer(frame, question);
+    const mac = frame && answer(frame);
     if (mac !== undefined) return ok(mac);
   }
-  const what = `ARP for the gateway ${eni.gateway} from ${eni.primary} on device ${eni.ifIndex} (${eni.mac})`;
   const waitedMs = Math.round(nowMs - sinceMs);
   return failed({ kind: "deadline", what, waitedMs, ...(cause !== undefined && { cause }) });
 }
@@ -88,12 +126,12 @@ async function readFrame(fd: number): Promise<Uint8Array | undefined> {
   }
 }
 
-/** Bound to the device and to ARP: `struct sockaddr_ll` of <linux/if_packet.h>. */
-function packetSocket(ifIndex: number): SocketOptions {
+/** Bound to the device and to what is looked at: `struct sockaddr_ll` of <linux/if_packet.h>. */
+function packetSocket({ ifIndex, etherType }: Conversation): SocketOptions {
   const address = new Uint8Array(20);
   const view = new DataView(address.buffer);
   view.setUint16(0, AF_PACKET, true);
-  view.setUint16(2, ETH_P_ARP, false);
+  view.setUint16(2, etherType, false);
   view.setInt32(4, ifIndex, true);
   // Protocol 0 until it is bound: no frame of another device gets in before.
   return { domain: AF_PACKET, type: SOCK_RAW, protocol: 0, address, receiveTimeoutMs: REPEAT_MS };

@@ -10,8 +10,11 @@ export type ThreadOptions = {
   readonly nodeNetns?: string;
 };
 
+/** One send and its answers, or some writes, in one namespace. */
+export type Exchange = SocketExchange | FilesExchange;
+
 /** One send and its answers, on one socket. */
-export type Exchange = {
+export type SocketExchange = {
   /** An open file of the namespace the socket is born in. Absent: the node's. It has to stay open until the answer. */
   readonly netnsFd?: number;
   readonly family: SocketFamily;
@@ -19,6 +22,19 @@ export type Exchange = {
   readonly bytes: Uint8Array;
   /** Sequence number of the message whose answer (NLMSG_ERROR or NLMSG_DONE) is the last one. */
   readonly lastSeq: number;
+  /** Error numbers that are no refusal. */
+  readonly tolerated: readonly number[];
+};
+
+/** A file of /proc/sys and what is written to it. */
+export type Setting = { readonly path: string; readonly value: string };
+
+/** Writes to /proc/sys as the namespace sees it. All are tried. */
+export type FilesExchange = {
+  /** See `SocketExchange`. */
+  readonly netnsFd?: number;
+  readonly family: "files";
+  readonly settings: readonly Setting[];
   /** Error numbers that are no refusal. */
   readonly tolerated: readonly number[];
 };
@@ -57,6 +73,8 @@ export type SyscallFailure = { readonly call: string; readonly errno: number };
 export type ExchangeOutcome =
   | { readonly kind: "answered"; readonly bytes: Uint8Array }
   | { readonly kind: "failed"; readonly bytes: Uint8Array; readonly failure: SyscallFailure }
+  /** What each write answered with: 0, or its error number. */
+  | { readonly kind: "written"; readonly errnos: readonly number[] }
   | { readonly kind: "skipped" };
 
 export type JobResult =

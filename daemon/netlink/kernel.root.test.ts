@@ -2,9 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type PodLink } from "../core/kernel.ts";
-import { addressOf } from "../core/datapath/pod-plan.ts";
 import { openKernel, type OpenKernel } from "./kernel.ts";
-import { FAR_ADDRESS, ip, type Lab, must, NODE_ADDRESS, openLab, sh } from "./lab.ts";
+import { FAR_ADDRESS, ip, type Lab, must, NODE_ADDRESS, openLab, sh, v4 } from "./lab.ts";
 
 let lab: Lab;
 let kernel: OpenKernel;
@@ -43,12 +42,12 @@ describe.each([0, 1, 2])("attachPod() with all.rp_filter=%i", (rpFilter) => {
     const [a, b, c] = [await attached(0, 20), await attached(0, 21), await attached(1, 20)];
     const seen: string[] = [];
     for (const pod of [a, b, c]) {
-      const others = [a, b, c].filter((other) => other !== pod).map(addressOf);
+      const others = [a, b, c].filter((other) => other !== pod).map(v4);
       const gateway = `10.0.${pod.slot + 1}.253`;
       for (const target of [...others, NODE_ADDRESS, gateway, FAR_ADDRESS])
-        if (!lab.pings(lab.nameOf(pod), target)) seen.push(`${addressOf(pod)} -> ${target}`);
-      if (!lab.pings(lab.node, addressOf(pod))) seen.push(`node -> ${addressOf(pod)}`);
-      if (!lab.pings(lab.vpc, addressOf(pod), FAR_ADDRESS)) seen.push(`far away -> ${addressOf(pod)}`);
+        if (!lab.pings(lab.nameOf(pod), target)) seen.push(`${v4(pod)} -> ${target}`);
+      if (!lab.pings(lab.node, v4(pod))) seen.push(`node -> ${v4(pod)}`);
+      if (!lab.pings(lab.vpc, v4(pod), FAR_ADDRESS)) seen.push(`far away -> ${v4(pod)}`);
     }
     expect(seen).toEqual([]);
     // Each came in by the port of its own ENI, and the node routes nothing for others.
@@ -60,14 +59,14 @@ describe.each([0, 1, 2])("attachPod() with all.rp_filter=%i", (rpFilter) => {
     await prepare();
     const [a, b] = [await attached(0, 20), await attached(1, 20)];
     const name = lab.nameOf(a);
-    for (const source of [addressOf(b), NODE_ADDRESS, "10.0.1.77", "198.51.100.1"]) {
+    for (const source of [v4(b), NODE_ADDRESS, "10.0.1.77", "198.51.100.1"]) {
       lab.run(name, `ip address add ${source}/32 dev eth0`);
-      for (const target of [FAR_ADDRESS, NODE_ADDRESS, addressOf(b)])
+      for (const target of [FAR_ADDRESS, NODE_ADDRESS, v4(b)])
         if (target !== source) expect(lab.pings(name, target, source), `${source} -> ${target}`).toBe(false);
       lab.run(name, `ip address del ${source}/32 dev eth0`);
     }
     expect(lab.spoofed()).toBe(0);
-    expect(lab.pings(name, FAR_ADDRESS, addressOf(a))).toBe(true);
+    expect(lab.pings(name, FAR_ADDRESS, v4(a))).toBe(true);
   });
 });
 

@@ -8,9 +8,8 @@ import { randomBytes } from "node:crypto";
 import { type Kernel, type PodLink } from "../core/kernel.ts";
 import { DELETION_BOUNDS, type DeletionBounds } from "../core/datapath/deletion.ts";
 import { nftHostText, planHost } from "../core/datapath/host-plan.ts";
-import { addressOf } from "../core/datapath/pod-plan.ts";
 import { failed } from "../../proto/result.ts";
-import { applySteps } from "./apply.ts";
+import { applyPlan } from "./apply.ts";
 import { openArrivals } from "./arrival.ts";
 import { checkNode } from "./check-node.ts";
 import { checkPod } from "./check-pod.ts";
@@ -18,6 +17,7 @@ import { cleanHost } from "./clean.ts";
 import { openClient } from "./client.ts";
 import { openDoomed } from "./doomed.ts";
 import { configureEni, type EniPorts, forgetEni, prepareEni } from "./eni.ts";
+import { hostFacts } from "./ipv6.ts";
 import { runNft } from "./nft.ts";
 import { attachPod, type PodPorts, podTraces } from "./pods.ts";
 import { openRemoval } from "./removal.ts";
@@ -54,23 +54,24 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
   const workerUrl = options.workerUrl ?? new URL("./worker.ts", import.meta.url);
   const thread = await openSocketThread(workerUrl, nodeNetns === undefined ? {} : { nodeNetns });
   const client = openClient(thread);
+  const host = hostFacts();
   const arrivals = openArrivals(thread, client);
   const doomed = openDoomed(thread, options.deletionBounds ?? DELETION_BOUNDS);
   const removal = openRemoval(client, doomed);
-  const enis: EniPorts = { client, thread, nodeNetns, gatewayPatienceMs, chains: new Map() };
+  const enis: EniPorts = { client, thread, nodeNetns, host, gatewayPatienceMs, chains: new Map() };
   const pods: PodPorts = {
     client,
     nodeNetns,
     randomBytes: options.randomBytes ?? openRandom(),
-    remove: (pod: PodLink) => removal.remove({ ...pod, address: addressOf(pod) }),
+    remove: (pod: PodLink) => removal.remove(pod),
     deleteDoomed: () => doomed.deleteNow(),
   };
 
   return {
     async prepareHost() {
-      const structure = await runNft(nftHostText(), nodeNetns);
+      const structure = await runNft(nftHostText(host), nodeNetns);
       if (!structure.ok) return structure;
-      const applied = await applySteps(client, planHost());
+      const applied = await applyPlan(client, planHost(host));
       // Of an agent that was killed.
       return applied.ok ? doomed.deleteNow() : failed(applied.fault);
     },
@@ -84,11 +85,11 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
     },
     async detachPod(pod) {
       doomed.busy();
-      return removal.remove({ ...pod, address: addressOf(pod) });
+      return removal.remove(pod);
     },
     checkPod: (pod) => checkPod(client, nodeNetns, pod),
-    checkNode: (eniLinks) => checkNode(client, eniLinks),
-    podTraces: () => podTraces(client),
+    checkNode: (eniLinks) => checkNode(client, host, eniLinks),
+    podTraces: () => podTraces(client, host),
     async cleanHost() {
       const deleted = await doomed.deleteNow();
       const cleaned = await cleanHost(enis);

@@ -188,6 +188,12 @@ export function must<Value>(result: Result<Value>): Value {
   return result.value;
 }
 
+/** The pod's IPv4 address, where it has to have one. */
+export function v4({ addresses }: Pick<PodLink, "addresses">): Ipv4 {
+  if (addresses.v4 === undefined) throw new Error("a pod without an IPv4 address");
+  return addresses.v4;
+}
+
 export function ip(text: string): Ipv4 {
   const parsed = parseIpv4(text);
   if (parsed === undefined) throw new Error(`not an address: ${text}`);

@@ -30,6 +30,10 @@ export const setns: (fd: number, type: number) => number = libc.func("int setns(
 export const open: (path: string, flags: number) => number = libc.func(
   "int open(const char *path, int flags)",
 );
+/** write(2). */
+export const write: (fd: number, bytes: Uint8Array, length: number) => number = libc.func(
+  "int64_t write(int fd, const void *bytes, size_t length)",
+);
 /** close(2). */
 export const close: (fd: number) => number = libc.func("int close(int fd)");
 /** send(2). */
@@ -81,6 +85,7 @@ export const C = {
   MSG_DONTWAIT: 0x40,
   CLONE_NEWNET: 0x40000000,
   O_RDONLY: 0,
+  O_WRONLY: 1,
   O_CLOEXEC: 0x80000,
   MADV_DONTNEED: 4,
   EINTR: 4,

@@ -1,11 +1,10 @@
 /** Limits of bandwidth on the kernel, with real flows: what holds, what CHECK sees, and that nothing is left. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Flow, runFlow } from "../../test/harness/flow.ts";
-import { addressOf } from "../core/datapath/pod-plan.ts";
 import { type Bandwidth, type PodLink } from "../core/kernel.ts";
 import { type CheckedPod } from "./check-pod.ts";
 import { openKernel, type OpenKernel } from "./kernel.ts";
-import { FAR_ADDRESS, type Lab, must, openLab, sh } from "./lab.ts";
+import { FAR_ADDRESS, type Lab, must, openLab, sh, v4 } from "./lab.ts";
 
 let lab: Lab;
 let kernel: OpenKernel;
@@ -69,7 +68,7 @@ const M40 = { bitsPerSecond: 40 * MBIT, burstBytes: 0 };
 /** `to` the pod from far away, or `from` it. */
 function flow(direction: "to" | "from", protocol: Flow["protocol"], bitsPerSecond: number): Flow {
   port += 1;
-  const pod = { namespace: lab.nameOf(bare), address: addressOf(bare) };
+  const pod = { namespace: lab.nameOf(bare), address: v4(bare) };
   const far = { namespace: lab.vpc, address: FAR_ADDRESS };
   const [source, target] = direction === "to" ? [far, pod] : [pod, far];
   const ends = { from: source.namespace, to: target.namespace, address: target.address, port };
@@ -127,7 +126,7 @@ describe("attachPod() with limits", () => {
     expect(shown()).toBe([bucket("tw0x20", "40Mbit burst 50000b lat 25ms"), clsact].join("\n"));
     await attach({});
     expect(shown()).toBe(clsact);
-    expect(lab.pings(lab.vpc, addressOf(bare), FAR_ADDRESS)).toBe(true);
+    expect(lab.pings(lab.vpc, v4(bare), FAR_ADDRESS)).toBe(true);
   });
 
   it("leaves a root that another plugin has made, where no limit is asked for", async () => {

@@ -4,13 +4,34 @@
  * @module
  */
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { answerFault, type Client, GONE, type Place } from "./client.ts";
-import { attributesOf } from "./codec/attribute.ts";
+import { type Place } from "../core/datapath/thing.ts";
+import { answerFault, type Client, GONE, type Place as Where } from "./client.ts";
 import { type RawMessage } from "./codec/header.ts";
-import { AF } from "./codec/ip.ts";
 import { type Link } from "./codec/link.ts";
 import { type Request } from "./codec/request.ts";
-import { spanOf } from "./codec/wire.ts";
+
+/** The pod's namespace, and what people call it. */
+export type Inside = { readonly netnsFd: number; readonly name: string };
+
+/** A link as it was found in the namespace of a place. */
+export type KnownLink = { readonly place: Place; readonly link: Link };
+
+/** Whom to ask, and what is known already. */
+export type Asked = {
+  readonly client: Client;
+  readonly inside: Inside | undefined;
+  readonly known: readonly KnownLink[];
+};
+
+/** Where to ask about things of the place. */
+export function whereOf({ inside }: Pick<Asked, "inside">, place: Place): Where {
+  return place === "pod" && inside !== undefined ? { netnsFd: inside.netnsFd } : {};
+}
+
+/** `name` as the subject of a sentence: with the pod that it is in. */
+export function subjectOf({ inside }: Pick<Asked, "inside">, place: Place, name: string): string {
+  return place === "pod" && inside !== undefined ? `${name} in ${inside.name}` : name;
+}
 
 /** What each request, a get of one thing, was answered with, decoded; `undefined` where there is no such thing. */
 export async function lookAt<Value>(
@@ -18,7 +39,7 @@ export async function lookAt<Value>(
   what: string,
   requests: readonly Request[],
   decode: (message: RawMessage) => Value,
-  place?: Place,
+  place?: Where,
 ): Promise<Result<readonly (Value | undefined)[]>> {
   if (requests.length === 0) return ok([]);
   const answers = await client.ask([{ family: "route", ...place, requests, ack: "each" }]);
@@ -36,27 +57,6 @@ export async function lookAt<Value>(
 
 function isGone(answer: { readonly kind: string; readonly errno?: string }): boolean {
   return answer.kind === "refused" && answer.errno !== undefined && GONE.has(answer.errno);
-}
-
-/** The lines of several checks one after the other, or the first fault. */
-export function together(parts: readonly Result<readonly string[]>[]): Result<readonly string[]> {
-  const lines: string[] = [];
-  for (const part of parts) {
-    if (!part.ok) return part;
-    lines.push(...part.value);
-  }
-  return ok(lines);
-}
-
-/** IFLA_INET6_ADDR_GEN_MODE and IN6_ADDR_GEN_MODE_NONE. */
-const [ADDR_GEN_MODE, NONE] = [8, 1];
-
-/** Whether the kernel gives the device a link-local address of IPv6 by itself. */
-export function makesLinkLocal({ afSpec }: Link): boolean {
-  const inet6 = afSpec?.unknown?.find(({ type }) => type === AF.INET6);
-  if (inet6 === undefined) return false;
-  const mode = attributesOf(spanOf(inet6.bytes)).find(({ type }) => type === ADDR_GEN_MODE)?.payload;
-  return mode !== undefined && mode.view.getUint8(mode.start) !== NONE;
 }
 
 /** The sentences of what is wrong. */

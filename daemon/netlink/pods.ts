@@ -7,26 +7,31 @@ import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { GROUP, podAlias, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
 import {
-  addressOf,
   type PodEnds,
   POD_ENDS_BYTES,
+  podElements,
   podEnds,
   podInterfaces,
   planPod,
   planPodAgain,
 } from "../core/datapath/pod-plan.ts";
-import { type Step } from "../core/datapath/step.ts";
+import { familiesOf, type HostFacts } from "../core/datapath/host-plan.ts";
+import { type Thing } from "../core/datapath/thing.ts";
 import { planVethLimits } from "../core/datapath/traffic.ts";
 import { type PodInterfaces, type PodLink, type PodTrace } from "../core/kernel.ts";
-import { type Ipv4, parseIpv4 } from "../../proto/addr.ts";
-import { applyAll, type Applied, applySteps } from "./apply.ts";
+import { isIpv6 } from "../../proto/addr6.ts";
+import { type Applied, applyPlan, removePlan } from "./apply.ts";
 import { type Client } from "./client.ts";
 import { dumpLinks } from "./codec/dump.ts";
+import { AF } from "./codec/ip.ts";
 import { decodeLink, getLink, type Link, type LinkKey } from "./codec/link.ts";
+import { type Route } from "./codec/route.ts";
+import { arePeers } from "./differ-link.ts";
 import { type Limits, makeLimits, mendLimits } from "./limits.ts";
 import { routesOf } from "./table.ts";
 import { openNetns } from "./netns.ts";
 import { linkOf } from "./removal.ts";
+import { repairPlan } from "./repair.ts";
 
 /** How often a link is tried with other numbers, where the ones chosen were taken. */
 const INDEX_TRIES = 4;
@@ -50,38 +55,35 @@ export async function attachPod(ports: PodPorts, pod: PodLink): Promise<Result<P
   let fault: Fault | undefined;
   for (let tries = 1; tries <= INDEX_TRIES; tries++) {
     const ends = podEnds(ports.randomBytes(POD_ENDS_BYTES));
-    const applied = await applySteps(ports.client, planPod(pod, ends), netns.fd);
+    const applied = await applyPlan(ports.client, planPod(pod, ends), netns.fd);
     if (applied.ok) return await limited(ports, pod, ends, makeLimits);
     ({ fault } = applied);
-    if (isThere("add-veth", applied)) {
+    if (isThere("veth", applied)) {
       const there = await findPod(ports.client, pod, netns.fd);
       if (!there.ok) return there;
       if (there.value.kind === "pod") return await attachAgain(ports, pod, there.value.ends, netns.fd);
       const deleted = there.value.kind === "doomed" ? await ports.deleteDoomed() : there;
       if (!deleted.ok) return deleted;
-    } else if (isThere("map-pod", applied)) {
+    } else if (isThere("element", applied)) {
       // An element that leads elsewhere outlived its pod, whose namespace went without a DEL.
-      await applyAll(ports.client, [unmap(pod)]);
+      await removePlan(ports.client, podElements(pod));
     } else return failed(await asBadNetns(ports.client, pod, netns.fd, fault));
   }
   return failed(fault ?? { kind: "internal", reason: "no try was made" });
 }
 
-/** The link is there: all that hangs on it is made sure of. What cannot be mended is taken away. */
+/** The link is there: what of all that hangs on it differs is made again. What cannot be mended is taken away. */
 async function attachAgain(
   ports: PodPorts,
   pod: PodLink,
   ends: PodEnds,
-  podFd: number,
+  netnsFd: number,
 ): Promise<Result<PodInterfaces>> {
-  const plan = planPodAgain(pod, ends);
-  let applied = await applySteps(ports.client, plan, podFd);
-  // An element that leads elsewhere cannot be changed, only be made anew.
-  if (!applied.ok && isThere("map-pod", applied))
-    applied = await applySteps(ports.client, [unmap(pod), ...plan], podFd);
-  if (applied.ok) return limited(ports, pod, ends, mendLimits);
+  const inside = { netnsFd, name: pod.netns };
+  const repaired = await repairPlan(ports.client, planPodAgain(pod, ends), inside);
+  if (repaired.ok) return limited(ports, pod, ends, mendLimits);
   await ports.remove(pod);
-  return failed(applied.fault);
+  return repaired;
 }
 
 /** The link is whole; it is taken away again where its limits cannot be had. */
@@ -92,7 +94,7 @@ async function limited(
   make: typeof makeLimits | typeof mendLimits,
 ): Promise<Result<PodInterfaces>> {
   const made = await make(ports.client, limitsOf(pod, ends.hostIndex));
-  if (made.ok) return ok(podInterfaces(ends));
+  if (made.ok) return ok(podInterfaces(pod, ends));
   await ports.remove(pod);
   return made;
 }
@@ -103,13 +105,9 @@ export function limitsOf({ hostName, mtu, bandwidth = {} }: PodLink, hostIndex: 
   return { device, plan: planVethLimits({ place: "node", device, mtu, group: GROUP.pods }, bandwidth) };
 }
 
-/** Whether the step was refused because something has its place already. */
-function isThere(op: Step["op"], { step, fault }: Extract<Applied, { readonly ok: false }>): boolean {
-  return step.op === op && fault.kind === "kernel" && fault.errno === "EEXIST";
-}
-
-function unmap(pod: PodLink): Step {
-  return { op: "unmap-pod", address: addressOf(pod) };
+/** Whether the thing was refused because something has its place already. */
+function isThere(kind: Thing["kind"], { thing, fault }: Extract<Applied, { readonly ok: false }>): boolean {
+  return thing.kind === kind && fault.kind === "kernel" && fault.errno === "EEXIST";
 }
 
 /** Who has the names of a link that could not be made. */
@@ -145,16 +143,11 @@ async function findPod(client: Client, pod: PodLink, podFd: number): Promise<Res
     podIndex: podLink.index,
     podMac: podLink.address,
   };
-  const same =
-    hostLink.group === GROUP.pods &&
-    hostLink.alias === podAlias(addressOf(pod)) &&
-    arePeers(hostLink, podLink);
+  const alias = podAlias(pod.addresses);
+  // Without an alias: its making was cut short right behind its birth.
+  const isOurs = hostLink.group === GROUP.pods && (hostLink.alias ?? alias) === alias;
+  const same = isOurs && arePeers(hostLink, podLink);
   return same ? ok({ kind: "pod", ends }) : failed(taken);
-}
-
-/** Two ends of one veth, as far as their numbers tell. */
-export function arePeers(a: Link, b: Link): boolean {
-  return a.link === b.index && b.link === a.index;
 }
 
 async function lookUp(client: Client, key: LinkKey, netnsFd?: number): Promise<Result<Link | undefined>> {
@@ -176,27 +169,37 @@ async function asBadNetns(client: Client, pod: PodLink, podFd: number, fault: Fa
 }
 
 /** See `Kernel.podTraces`. */
-export async function podTraces(client: Client): Promise<Result<readonly PodTrace[]>> {
-  const traces = await podRoutes(client);
+export async function podTraces(client: Client, host: HostFacts): Promise<Result<readonly PodTrace[]>> {
+  const traces = await podRoutes(client, host);
   return traces.ok ? ok(traces.value.map(({ address, hostName }) => ({ address, hostName }))) : traces;
 }
 
-type PodRoute = PodTrace & { readonly address: Ipv4; readonly ifIndex: number };
-
 /** Routes of pods, each with the device it leads to. */
-export async function podRoutes(client: Client): Promise<Result<readonly PodRoute[]>> {
-  const routes = await routesOf(client, TABLE.pods);
-  if (!routes.ok) return routes;
+export async function podRoutes(
+  client: Client,
+  host: HostFacts,
+): Promise<Result<readonly (PodTrace & { readonly ifIndex: number })[]>> {
+  const families = familiesOf(host).map((family) => (family === "ip" ? AF.INET : AF.INET6));
+  const routes: Route[] = [];
+  for (const family of families) {
+    const found = await routesOf(client, { table: TABLE.pods, family });
+    if (!found.ok) return found;
+    routes.push(...found.value);
+  }
   const links = await client.dump("ip link show", dumpLinks({ kind: "veth" }), decodeLink);
   if (!links.ok) return links;
   const names = new Map(links.value.map(({ index, name }) => [index, name]));
   return ok(
-    routes.value.flatMap(({ dst, oif, protocol }) => {
-      const address = dst?.bits === 32 ? parseIpv4(dst.ip) : undefined;
+    routes.flatMap(({ dst, oif, protocol }) => {
+      const isHost = dst?.bits === (dst !== undefined && isIpv6(dst.ip) ? 128 : 32);
       const hostName = oif === undefined ? undefined : names.get(oif);
-      return address === undefined || oif === undefined || hostName === undefined || protocol !== PROTOCOL
+      return dst === undefined ||
+        !isHost ||
+        oif === undefined ||
+        hostName === undefined ||
+        protocol !== PROTOCOL
         ? []
-        : [{ address, hostName, ifIndex: oif }];
+        : [{ address: dst.ip, hostName, ifIndex: oif }];
     }),
   );
 }

@@ -3,34 +3,37 @@
  * reach or use their addresses; their links are doomed, and deleted later (`doomed.ts`).
  *
  * That a process which lives on in the pod can do no harm with its link rests on the route: without it, or with one to
- * another pod, every source is a wrong one to the strict `rp_filter` of the host's end.
+ * another pod, every source is a wrong one to the strict `rp_filter` of the host's end, and to the rule that stands in its
+ * place for IPv6.
  *
  * @module
  */
-import { type Ipv4 } from "../../proto/addr.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { GROUP, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
+import { addressesOf, GROUP, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
+import { podElements } from "../core/datapath/pod-plan.ts";
 import { ifbName } from "../core/datapath/traffic.ts";
+import { type PodAddresses } from "../core/kernel.ts";
+import { removePlan } from "./apply.ts";
 import { type Answer, answerFault, type Client, GONE, REQUESTS_MAX } from "./client.ts";
 import { hostPrefix } from "./codec/ip.ts";
 import { decodeLink, getLink, type Link, RTM_LINK, setLink } from "./codec/link.ts";
 import { deleteNeighbour } from "./codec/neighbour.ts";
-import { deleteElements, nftBatch } from "./codec/nft-element.ts";
+import { nftBatch } from "./codec/nft-element.ts";
 import { type Request } from "./codec/request.ts";
 import { deleteRoute } from "./codec/route.ts";
 import { forgetConnections } from "./connections.ts";
 import { type Doomed } from "./doomed.ts";
-import { POD_MAP } from "./encode-step.ts";
+import { removeMessages } from "./encode-thing.ts";
 
-export type Leaving = { readonly hostName: string; readonly address: Ipv4 };
+export type Leaving = { readonly hostName: string; readonly addresses: PodAddresses };
 
 export type Removal = {
   /** Resolves when the link is doomed, and its route and all that was said of the address are gone, whoever removed them. */
   remove(pod: Leaving): Promise<Result<void>>;
 };
 
-/** Four requests each in one send: the route, the neighbour, the group of the link and of what delays for it. */
-const PODS_MAX = Math.floor(REQUESTS_MAX / 4);
+/** Six requests each in one send: routes and neighbours of both families, the group of the link and of what delays for it. */
+const PODS_MAX = Math.floor(REQUESTS_MAX / 6);
 
 /** More than any node has pods: whoever asks for more asks for the same ones again and again. */
 const WAITING_MAX = 4096;
@@ -55,7 +58,7 @@ export function openRemoval(client: Client, doomed: Pick<Doomed, "add">): Remova
 
   /** Goes on past failures; the first of them is the result. */
   async function removeAll(pods: readonly Leaving[]): Promise<Result<void>> {
-    const addresses = pods.map(({ address }) => address);
+    const addresses = pods.flatMap((pod) => addressesOf(pod.addresses));
     // The thread works in the order of the calls: connections last, when no packet can make a new one.
     const [unmapped, links] = await Promise.all([unmap(client, pods), ourLinks(client, pods)]);
     const [cut, forgotten] = await Promise.all([
@@ -69,10 +72,14 @@ export function openRemoval(client: Client, doomed: Pick<Doomed, "add">): Remova
   async function cutOff({ links, ifbs }: OurLinks): Promise<Result<void>> {
     if (links.length + ifbs.length === 0) return ok(undefined);
     const cut = await askAll(client, "delete a pod's route", [
-      ...links.map(({ index, address }) =>
-        deleteRoute({ table: TABLE.pods, protocol: PROTOCOL, oif: index, dst: hostPrefix(address) }),
+      ...links.flatMap(({ index, addresses }) =>
+        addressesOf(addresses).map((address) =>
+          deleteRoute({ table: TABLE.pods, protocol: PROTOCOL, oif: index, dst: hostPrefix(address) }),
+        ),
       ),
-      ...links.map(({ index, address }) => deleteNeighbour({ index, dst: address })),
+      ...links.flatMap(({ index, addresses }) =>
+        addressesOf(addresses).map((dst) => deleteNeighbour({ index, dst })),
+      ),
       // By name: the index may be another link's by now.
       ...links.map(({ name }) => setLink({ name, group: GROUP.doomed })),
       ...ifbs.map((name) => setLink({ name, group: GROUP.doomed })),
@@ -95,7 +102,7 @@ export function openRemoval(client: Client, doomed: Pick<Doomed, "add">): Remova
   };
 }
 
-type OurLink = { readonly index: number; readonly name: string; readonly address: Ipv4 };
+type OurLink = { readonly index: number; readonly name: string; readonly addresses: PodAddresses };
 
 /** `ifbs`: names of devices that pods' packets are delayed on; such a device outlives a link that went with its namespace. */
 type OurLinks = { readonly links: readonly OurLink[]; readonly ifbs: readonly string[] };
@@ -117,7 +124,7 @@ async function ourLinks(client: Client, pods: readonly Leaving[]): Promise<Resul
       return failed(answerFault(`ip link show ${name}`, answer));
     if (link === undefined || !isPodLink(link)) continue;
     if (isIfb) ifbs.push(name);
-    else links.push({ index: link.index, name, address: pod.address });
+    else links.push({ index: link.index, name, addresses: pod.addresses });
   }
   return ok({ links, ifbs });
 }
@@ -136,32 +143,24 @@ export function linkOf(answer: Answer | undefined): Link | undefined {
 
 /** All elements in one batch; where one of them is not there the kernel refuses the batch, and they go one by one. */
 async function unmap(client: Client, pods: readonly Leaving[]): Promise<Result<void>> {
-  const elements = pods.map(({ address }) => ({ key: [{ kind: "ip", ip: address } as const] }));
-  const together = await unmapOnce(client, elements);
-  if (together.ok || elements.length === 1) return together;
-  for (const element of elements) {
-    const alone = await unmapOnce(client, [element]);
-    if (!alone.ok) return alone;
-  }
-  return ok(undefined);
-}
-
-async function unmapOnce(
-  client: Client,
-  elements: Parameters<typeof deleteElements>[1],
-): Promise<Result<void>> {
-  const requests = nftBatch(deleteElements(POD_MAP, elements));
-  const answers = await client.ask([{ family: "netfilter", requests, ack: "as-is" }]);
+  // Which chain they lead to is not looked at.
+  const elements = pods.flatMap(({ addresses }) => podElements({ addresses, slot: 0 }));
+  const deletes = elements
+    .flatMap(removeMessages)
+    .flatMap((message) => (message.kind === "request" ? [message.request] : []));
+  const answers = await client.ask([{ family: "netfilter", requests: nftBatch(deletes), ack: "as-is" }]);
   if (!answers.ok) return answers;
-  const refused = answers.value[0]?.find(({ kind }) => kind === "refused");
-  const gone = elements.length === 1 && refused?.kind === "refused" && GONE.has(refused.errno);
-  return refused === undefined || gone
-    ? ok(undefined)
-    : failed(answerFault("nft delete element ip terway pod_eni", refused));
+  const refused = answers.value[0]?.some(({ kind }) => kind === "refused");
+  return refused === true ? removePlan(client, elements) : ok(undefined);
 }
 
 /** One send, whatever is refused; the first refusal that does not mean "gone already" is the fault. */
-async function askAll(client: Client, op: string, requests: readonly Request[]): Promise<Result<void>> {
+export async function askAll(
+  client: Client,
+  op: string,
+  requests: readonly Request[],
+): Promise<Result<void>> {
+  if (requests.length === 0) return ok(undefined);
   const answers = await askEach(client, requests);
   if (!answers.ok) return answers;
   const refused = answers.value.find((answer) => answer.kind === "refused" && !GONE.has(answer.errno));

@@ -8,18 +8,20 @@ import { type Client, GONE, type Place } from "./client.ts";
 import { dumpRoutes } from "./codec/dump.ts";
 import { decodeRoute, type Route } from "./codec/route.ts";
 
+/** Which routes. `family`: AF_INET where it is not given. */
+export type TableKey = { readonly table: number; readonly family?: number; readonly oif?: number };
+
 /**
  * `ip route show table TABLE [dev DEV]`. A table that never had a route does not exist, and is empty; so is one of a device
  * that is gone.
  */
 export async function routesOf(
   client: Client,
-  table: number,
-  oif?: number,
+  key: TableKey,
   place?: Place,
 ): Promise<Result<readonly Route[]>> {
-  const filter = { table, ...(oif !== undefined && { oif }) };
-  const routes = await client.dump(`ip route show table ${table}`, dumpRoutes(filter), decodeRoute, place);
+  const { table, oif } = key;
+  const routes = await client.dump(`ip route show table ${table}`, dumpRoutes(key), decodeRoute, place);
   if (!routes.ok) return routes.fault.kind === "kernel" && GONE.has(routes.fault.errno) ? ok([]) : routes;
   // A kernel that does not filter sends those of all tables.
   return ok(

@@ -14,17 +14,20 @@ import { isMainThread, type MessagePort, parentPort, workerData } from "node:wor
 import {
   type Exchange,
   type ExchangeOutcome,
+  type FilesExchange,
   type FromThread,
   type Job,
   type JobResult,
   monotonicMs,
+  type Setting,
+  type SocketExchange,
   type SocketFamily,
   type SocketOptions,
   type SyscallFailure,
   type ThreadOptions,
   type ToThread,
 } from "./job.ts";
-import { abort, bind, C, close, errno, open, recv, send, setns, setsockopt, socket } from "./libc.ts";
+import { abort, bind, C, close, errno, open, recv, send, setns, setsockopt, socket, write } from "./libc.ts";
 import { giveBackMemory } from "./relief.ts";
 
 /** Longer than any message: a dump's fill a buffer of 32 KiB at most, a link with many virtual functions takes more. */
@@ -92,7 +95,8 @@ function serve(port: MessagePort, options: ThreadOptions): void {
     for (const exchange of exchanges) {
       if (refused) outcomes.push({ kind: "skipped" });
       else {
-        const outcome = exchangeOne(exchange);
+        const outcome =
+          exchange.family === "files" ? writeFiles(namespaces, exchange) : exchangeOne(exchange);
         refused = outcome.refused;
         outcomes.push(outcome.outcome);
       }
@@ -100,7 +104,7 @@ function serve(port: MessagePort, options: ThreadOptions): void {
     return outcomes;
   }
 
-  function exchangeOne(exchange: Exchange): Received {
+  function exchangeOne(exchange: SocketExchange): Received {
     const { netnsFd, family } = exchange;
     const known = netnsFd === undefined ? nodeSockets.get(family) : undefined;
     const opened =
@@ -118,6 +122,28 @@ function serve(port: MessagePort, options: ThreadOptions): void {
     }
     return received;
   }
+}
+
+/** A file of /proc/sys/net is that of the namespace that opens it: so the thread is there for that long. */
+function writeFiles({ home, node }: Namespaces, exchange: FilesExchange): Received {
+  const { settings, tolerated, netnsFd = node } = exchange;
+  const entered = netnsFd === undefined ? undefined : failureOf("setns", setns(netnsFd, C.CLONE_NEWNET));
+  if (entered !== undefined) return failedWith([], entered);
+  const opened = settings.map(({ path }) => {
+    const fd = open(path, C.O_WRONLY | C.O_CLOEXEC);
+    return fd < 0 ? { errno: errno() } : { fd };
+  });
+  if (netnsFd !== undefined && setns(home, C.CLONE_NEWNET) < 0) abort();
+  const errnos = opened.map((file, at) => ("fd" in file ? writeOne(file.fd, settings[at]) : file.errno));
+  const refused = errnos.some((code) => code !== 0 && !tolerated.includes(code));
+  return { outcome: { kind: "written", errnos }, refused };
+}
+
+function writeOne(fd: number, setting: Setting | undefined): number {
+  const bytes = new TextEncoder().encode(setting?.value);
+  const code = write(fd, bytes, bytes.length) < 0 ? errno() : 0;
+  close(fd);
+  return code;
 }
 
 /** In parts: whoever was first does not wait for all the others. */
@@ -141,7 +167,7 @@ function failedWith(parts: readonly Uint8Array[], failure: SyscallFailure): Rece
 }
 
 /** One send; then receives until `lastSeq` is answered. */
-function converse(fd: number, { bytes, lastSeq, tolerated }: Exchange): Received {
+function converse(fd: number, { bytes, lastSeq, tolerated }: SocketExchange): Received {
   if (send(fd, bytes, bytes.length, 0) < 0) return failedWith([], { call: "send", errno: errno() });
   const parts: Uint8Array[] = [];
   for (let refused = false; ;) {

@@ -1,5 +1,6 @@
 /**
- * The parts that many pods share: the node's table of pods, the nftables table, and one table and rule an ENI.
+ * The parts that many pods share: the node's table of pods, the nftables tables, and one table and rule an ENI, for each
+ * family.
  *
  * The nftables hook is before routing at priority -250. It has to be before the lookup of the route; it needs nothing of
  * connection tracking (-200); it comes after `raw` (-300), where others clear marks; and before `mangle` (-150), so that
@@ -7,107 +8,188 @@
  *
  * @module
  */
-import { type Mac } from "../../../proto/addr.ts";
+import { type Mac, macFromBytes } from "../../../proto/addr.ts";
+import { type IpAddress } from "../../../proto/addr6.ts";
+import { networkOf } from "../../../proto/cidr6.ts";
 import { type EniLink } from "../kernel.ts";
-import { eniChain, eniMark, eniTable, GROUP, MARK_MASK, NFT, PRIORITY, TABLE } from "./layout.ts";
-import { type Step } from "./step.ts";
+import {
+  eniChain,
+  eniMark,
+  eniTable,
+  GROUP,
+  MARK_MASK,
+  NFT,
+  nftFamily,
+  type NftFamily,
+  PRIORITY,
+  TABLE,
+} from "./layout.ts";
+import { type Device, type Ipv6Settings, type Plan, type RuleThing } from "./thing.ts";
 
 /** See above. */
 export const HOOK_PRIORITY = -250;
 
-/** How many rules the chains have: the hook's, and that of an ENI. */
-export const CHAIN_RULES = { host: 2, eni: 1 } as const;
+/** How many rules the chains have: the hook's of each family, and that of an ENI. */
+export const CHAIN_RULES = { ip: 2, ip6: 3, eni: 1 } as const;
+
+/** What the node's kernel can do. */
+export type HostFacts = { readonly ipv6: boolean };
+
+/** The families of a node's tables. */
+export function familiesOf({ ipv6 }: HostFacts): readonly NftFamily[] {
+  return ipv6 ? ["ip", "ip6"] : ["ip"];
+}
 
 /** One rule for all pods: a packet to a pod of this node goes to its link, wherever it comes from. */
-export function planHost(): readonly Step[] {
-  return [{ op: "add-rule", priority: PRIORITY.pods, table: TABLE.pods }];
+export function planHost(host: HostFacts): Plan {
+  return familiesOf(host).map((family) => ({
+    kind: "rule",
+    family: numberOf(family),
+    priority: PRIORITY.pods,
+    table: TABLE.pods,
+  }));
 }
 
 /** Text for nft(8), one transaction; may be given again while packets flow. Elements stay. */
-export function nftHostText(): string {
-  const { table, map, chain } = NFT;
-  return lines([
-    `add table ip ${table}`,
-    `add map ip ${table} ${map} { type ipv4_addr : verdict; }`,
-    `add chain ip ${table} ${chain} { type filter hook prerouting priority ${HOOK_PRIORITY}; policy accept; }`,
-    `flush chain ip ${table} ${chain}`,
-    `add rule ip ${table} ${chain} meta iifgroup ${GROUP.pods} ip saddr vmap @${map}`,
-    `add rule ip ${table} ${chain} meta iifgroup ${GROUP.enis} ip daddr vmap @${map}`,
-  ]);
+export function nftHostText(host: HostFacts): string {
+  return lines(familiesOf(host).flatMap(tableText));
+}
+
+function tableText(family: NftFamily): readonly string[] {
+  const table = `${family} ${NFT.table}`;
+  const chain = `${table} ${NFT.chain}`;
+  const type = family === "ip" ? "ipv4_addr" : "ipv6_addr";
+  return [
+    `add table ${table}`,
+    `add map ${table} ${NFT.map} { type ${type} : verdict; }`,
+    `add chain ${chain} { type filter hook prerouting priority ${HOOK_PRIORITY}; policy accept; }`,
+    `flush chain ${chain}`,
+    ...ruleTexts(family).map((rule) => `add rule ${chain} ${rule}`),
+  ];
+}
+
+/** In the place of `rp_filter`: the way back to an IPv6 source of a pod, doomed ones too, has to be the pod's link. */
+function ruleTexts(family: NftFamily): readonly string[] {
+  const fromPods = `meta iifgroup ${GROUP.pods} ${family} saddr vmap @${NFT.map}`;
+  return family === "ip"
+    ? [fromPods, `meta iifgroup ${GROUP.enis} ip daddr vmap @${NFT.map}`]
+    : [
+        `meta iifgroup ${GROUP.pods}-${GROUP.doomed} fib saddr . iif oif missing drop`,
+        `meta iifgroup ${GROUP.enis} icmpv6 type nd-router-advert drop`,
+        fromPods,
+      ];
 }
 
 /** The device first: the gateway can be asked only when it is up. Its address is nowhere on the node. */
-export function planEniLink(eni: EniLink): readonly Step[] {
+export function planEniLink(eni: EniLink, device: Device, host: HostFacts): Plan {
+  const { mtu, v6 } = eni;
+  const ipv6: Ipv6Settings = {
+    ...(v6 !== undefined && ({ enabled: true, forwarding: true } as const)),
+    acceptRa: false,
+  };
   return [
-    { op: "no-link-local", ifIndex: eni.ifIndex },
     {
-      op: "set-link",
-      where: "node",
-      ifIndex: eni.ifIndex,
-      mtu: eni.mtu,
-      group: GROUP.enis,
-      settings: { forwarding: true, rpFilter: 2, srcValidMark: true },
-      up: true,
+      kind: "settings",
+      place: "node",
+      device,
+      settings: {
+        up: true,
+        mtu,
+        group: GROUP.enis,
+        linkLocal: false,
+        ipv4: { forwarding: true, rpFilter: 2, srcValidMark: true },
+        ...(host.ipv6 && { ipv6 }),
+      },
     },
   ];
 }
 
 /** The device as it came, where it has to be given up before it served. */
-export function planEniUnlink(ifIndex: number): readonly Step[] {
-  return [{ op: "set-link", where: "node", ifIndex, group: 0, up: false }];
+export function planEniUnlink(device: Device): Plan {
+  return [{ kind: "settings", place: "node", device, settings: { group: 0, up: false } }];
 }
 
-/** `gatewayMac`: what the gateway answered. The neighbour is permanent, so that the kernel never has to ask for itself. */
-export function planEniRoutes(eni: EniLink, gatewayMac: Mac): readonly Step[] {
-  const { slot, ifIndex, gateway } = eni;
-  const table = eniTable(slot);
+/** The device of an ENI that is given up while it is there. */
+export function planEniForget(device: Device): Plan {
+  return [{ kind: "settings", place: "node", device, settings: { group: 0 } }];
+}
+
+/** The MACs that an ENI's gateways answered with. */
+export type GatewayMacs = { readonly v4?: Mac; readonly v6?: Mac };
+
+/** Of a neighbour that is only to be removed, or that nobody knows of. */
+export const NO_MAC = noMac();
+
+/**
+ * The neighbours are permanent, so that the kernel never has to ask for itself.
+ */
+export function planEniRoutes(
+  { slot, gateway, v6 }: Pick<EniLink, "slot" | "gateway" | "v6">,
+  device: Device,
+  macs: GatewayMacs,
+): Plan {
   return [
-    { op: "add-neighbour", where: "node", ifIndex, address: gateway, mac: gatewayMac },
-    { op: "add-route", where: "node", table, ifIndex, via: gateway },
-    eniRule(slot),
+    ...gatewayThings(slot, device, gateway, macs.v4),
+    ...(v6 === undefined ? [] : gatewayThings(slot, device, v6.gateway, macs.v6)),
   ];
+}
+
+/** What an ENI has for one family. */
+export function gatewayThings(slot: number, device: Device, via: IpAddress, mac: Mac = NO_MAC): Plan {
+  const family = nftFamily(via);
+  return [
+    { kind: "neighbour", place: "node", device, address: via, mac },
+    { kind: "route", place: "node", table: eniTable(slot), to: networkOf(via, 0), via, device, onlink: true },
+    eniRule(slot, family),
+  ];
+}
+
+/** What takes the packets of an ENI's pods to its table. */
+export function eniRule(slot: number, family: NftFamily): RuleThing {
+  const mark = { value: eniMark(slot), mask: MARK_MASK };
+  return { kind: "rule", family: numberOf(family), priority: PRIORITY.eni, table: eniTable(slot), mark };
+}
+
+function numberOf(family: NftFamily): 4 | 6 {
+  return family === "ip" ? 4 : 6;
 }
 
 /** Text for nft(8): the chain that a pod's element goes to. Only the bits of `MARK_MASK` change. */
-export function nftEniText(slot: number): string {
-  const chain = `ip ${NFT.table} ${eniChain(slot)}`;
+export function nftEniText(slot: number, host: HostFacts): string {
   const others = (~MARK_MASK & 0xffff_ffff) >>> 0;
-  return lines([
-    `add chain ${chain}`,
-    `flush chain ${chain}`,
-    `add rule ${chain} meta mark set meta mark and ${hex(others)} or ${hex(eniMark(slot))}`,
-  ]);
+  const rule = `meta mark set meta mark and ${hex(others)} or ${hex(eniMark(slot))}`;
+  return lines(
+    chainsOf(slot, familiesOf(host)).flatMap((chain) => [
+      `add chain ${chain}`,
+      `flush chain ${chain}`,
+      `add rule ${chain} ${rule}`,
+    ]),
+  );
 }
 
 /** Text for nft(8). Fails while a pod's element goes there. */
-export function nftForgetEniText(slot: number): string {
-  return lines([`delete chain ip ${NFT.table} ${eniChain(slot)}`]);
+export function nftForgetEniText(slot: number, families: readonly NftFamily[]): string {
+  return lines(chainsOf(slot, families).map((chain) => `delete chain ${chain}`));
+}
+
+function chainsOf(slot: number, families: readonly NftFamily[]): readonly string[] {
+  return families.map((family) => `${family} ${NFT.table} ${eniChain(slot)}`);
 }
 
 /** Text for nft(8): all of ours; no failure where there is nothing. */
-export function nftCleanText(): string {
-  return lines([`add table ip ${NFT.table}`, `delete table ip ${NFT.table}`]);
+export function nftCleanText(host: HostFacts): string {
+  return lines(
+    familiesOf(host).flatMap((family) => {
+      const table = `table ${family} ${NFT.table}`;
+      return [`add ${table}`, `delete ${table}`];
+    }),
+  );
 }
 
-/** The rule and the table of a slot. `neighbours`: the permanent ones that were found on its device. */
-export function planForgetEni(
-  slot: number,
-  device: Pick<EniLink, "ifIndex" | "gateway"> | undefined,
-): readonly Step[] {
-  return [
-    { ...eniRule(slot), op: "delete-rule" },
-    { op: "delete-route", table: eniTable(slot) },
-    ...(device === undefined
-      ? []
-      : ([
-          { op: "delete-neighbour", ifIndex: device.ifIndex, address: device.gateway },
-          { op: "set-link", where: "node", ifIndex: device.ifIndex, group: 0 },
-        ] as const)),
-  ];
-}
-
-function eniRule(slot: number): Step & { readonly op: "add-rule" | "delete-rule" } {
-  return { op: "add-rule", priority: PRIORITY.eni, table: eniTable(slot), mark: eniMark(slot) };
+function noMac(): Mac {
+  const mac = macFromBytes(new Uint8Array(6));
+  if (mac === undefined) throw new Error("six bytes are no MAC");
+  return mac;
 }
 
 function hex(value: number): string {

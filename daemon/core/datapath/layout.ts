@@ -1,6 +1,6 @@
 /**
  * The numbers and names by which everything of ours in the node's network is known. Who finds one of them without an agent
- * may delete it: `ip route flush proto 84 table all`, `ip link delete group 21504`, `nft delete table ip terway`.
+ * may delete it: `ip [-6] route flush proto 84 table all`, `ip link delete group 21504`, `nft delete table ip terway` and `ip6 terway`.
  *
  * A packet's way. From a pod: it comes in by a link of `GROUP.pods`, nftables looks its source up in `pod_eni` and puts the
  * slot of the pod's ENI into the mark; the rule `PRIORITY.pods` finds pods of this node, whatever the mark; then the one
@@ -9,9 +9,16 @@
  * source alone (`src_valid_mark`): the way back is then the pod's own, by this very ENI, whatever rp_filter the node has.
  * Without it the kernel drops what comes in by a device that has no address and is not the main table's way back.
  *
+ * IPv6 goes the same way by a table of its own (`ip6 terway`), with two differences. The kernel has no `rp_filter` for it, so
+ * the first rule of the chain looks for the way back itself, and drops what has another one; that holds for pods
+ * without an IPv6 address too, which therefore can send nothing, no router advertisements either. And what comes in by
+ * an ENI needs no mark.
+ *
  * @module
  */
 import { type Ipv4, parseIpv4 } from "../../../proto/addr.ts";
+import { type IpAddress, type Ipv6, isIpv6, parseIpv6 } from "../../../proto/addr6.ts";
+import { type PodAddresses } from "../kernel.ts";
 
 /** Of routes, rules and neighbours (RTPROT_*): free in <linux/rtnetlink.h> and in iproute2's rt_protos. */
 export const PROTOCOL = 84;
@@ -37,11 +44,25 @@ const MARK_UNIT = 0x0100_0000;
 /** Slots are 0 to 61: as many as marks can tell. */
 export const SLOT_MAX = 61;
 
-/** The nftables table and what is in it. */
-export const NFT = { family: "ip", table: "terway", map: "pod_eni", chain: "prerouting" } as const;
+/** The nftables tables, one a family, and what is in each. */
+export const NFT = { table: "terway", map: "pod_eni", chain: "prerouting" } as const;
 
-/** The pod's next hop. Link-local (RFC 3927), so no address of the VPC is taken; no device has it, a neighbour entry stands for it. */
-export const POD_GATEWAY: Ipv4 = literal("169.254.1.1");
+/** Families of nftables tables. */
+export type NftFamily = "ip" | "ip6";
+
+/** The family of the table that an address is looked up in. */
+export function nftFamily(address: IpAddress): NftFamily {
+  return isIpv6(address) ? "ip6" : "ip";
+}
+
+/**
+ * The pod's next hops. Link-local (RFC 3927, RFC 4291), so no address of the VPC is taken; no device has them, a neighbour
+ * entry stands for each.
+ */
+export const POD_GATEWAYS: { readonly v4: Ipv4; readonly v6: Ipv6 } = {
+  v4: literal(parseIpv4("169.254.1.1")),
+  v6: literal(parseIpv6("fe80::1")),
+};
 
 /** Index of `lo`, in every namespace: LOOPBACK_IFINDEX. */
 export const LOOPBACK_INDEX = 1;
@@ -62,8 +83,13 @@ export function eniChain(slot: number): string {
 }
 
 /** IFLA_IFALIAS of the host's end of a pod's link: what it was made for, for people and for a repeated call. */
-export function podAlias(address: Ipv4): string {
-  return `terway:${address}`;
+export function podAlias(addresses: PodAddresses): string {
+  return `terway:${addressesOf(addresses).join(",")}`;
+}
+
+/** Those that there are, IPv4 first. */
+export function addressesOf({ v4, v6 }: PodAddresses): readonly IpAddress[] {
+  return [v4, v6].filter((address) => address !== undefined);
 }
 
 function checkedSlot(slot: number): number {
@@ -72,8 +98,7 @@ function checkedSlot(slot: number): number {
   return slot;
 }
 
-function literal(text: string): Ipv4 {
-  const ip = parseIpv4(text);
-  if (ip === undefined) throw new Error(`not an address: ${text}`);
-  return ip;
+function literal<Address extends IpAddress>(address: Address | undefined): Address {
+  if (address === undefined) throw new Error("not an address");
+  return address;
 }

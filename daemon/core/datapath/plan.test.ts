@@ -1,50 +1,36 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Mac, parseIpv4, parseMac } from "../../../proto/addr.ts";
-import { type EniLink, type PodLink } from "../kernel.ts";
+import { parseIpv6 } from "../../../proto/addr6.ts";
+import { type PodLink } from "../kernel.ts";
 import {
   CHAIN_RULES,
   nftCleanText,
   nftEniText,
   nftForgetEniText,
   nftHostText,
-  planEniLink,
-  planEniRoutes,
+  planEniForget,
   planEniUnlink,
-  planForgetEni,
-  planHost,
 } from "./host-plan.ts";
-import { POD_ENDS_BYTES, podEnds, podInterfaces, planPod, planPodAgain } from "./pod-plan.ts";
-import { describeStep, inverse, type Step } from "./step.ts";
+import { POD_ENDS_BYTES, podElements, podEnds, podInterfaces, planPod, planPodAgain } from "./pod-plan.ts";
+import { type Plan } from "./thing.ts";
 
-const ip = (text: string) => parseIpv4(text) ?? raise(text);
 const mac = (text: string): Mac => parseMac(text) ?? raise(text);
 
 function raise(text: string): never {
   throw new Error(text);
 }
 
-function ops(steps: readonly Step[]): string[] {
-  return steps.map(({ op }) => op).sort();
-}
-
-const eni: EniLink = {
-  slot: 2,
-  mac: mac("00:16:3e:00:00:02"),
-  ifIndex: 4,
-  primary: ip("10.0.1.10"),
-  gateway: ip("10.0.1.253"),
-  prefixLength: 24,
-  mtu: 1500,
-};
+const v4 = parseIpv4("10.0.1.20") ?? raise("v4");
+const v6 = parseIpv6("fd00::20") ?? raise("v6");
 const pod: PodLink = {
   hostName: "tw0",
   netns: "/run/netns/a",
   ifName: "eth0",
-  addresses: { v4: ip("10.0.1.20") },
-  datapath: "veth",
+  addresses: { v4, v6 },
   slot: 2,
   mtu: 1500,
+  datapath: "veth",
 };
 const ends = {
   hostIndex: 20_000,
@@ -53,43 +39,45 @@ const ends = {
   podMac: mac("02:00:00:00:00:02"),
 };
 
+function kinds(plan: Plan, kind: string): number {
+  return plan.filter((thing) => thing.kind === kind).length;
+}
+
+/** How many rules the text for nft(8) adds to the chain. */
+function rules(text: string, chain: string): number {
+  return text.split("\n").filter((line) => line.startsWith(`add rule ${chain} `)).length;
+}
+
 describe("planPod()", () => {
-  it("is these commands, in this order", () => {
-    expect(planPod(pod, ends).map(describeStep)).toEqual([
-      "ip link add tw0 type veth peer name eth0",
-      "ip link set dev 20000 addrgenmode none",
-      "ip link set dev 20000 up",
-      "ip route add 10.0.1.20/32 dev 20000 table 7400",
-      "ip neighbour add 10.0.1.20 lladdr 02:00:00:00:00:02 dev 20000",
-      "ip link set dev 1 in the pod up",
-      "ip link set dev 30000 in the pod up",
-      "ip address add 10.0.1.20/32 dev 30000 in the pod",
-      "ip route add 169.254.1.1/32 dev 30000 in the pod table 254",
-      "ip route add default dev 30000 in the pod table 254",
-      "ip neighbour add 169.254.1.1 lladdr 02:00:00:00:00:01 dev 30000 in the pod",
-      "nft add element ip terway pod_eni { 10.0.1.20 : goto eni2 }",
-    ]);
+  it("connects only when all is there, and a repeated call makes all but the link", () => {
+    const plan = planPod(pod, ends);
+    expect(plan.slice(-2)).toEqual(podElements(pod));
+    expect(plan[0]?.kind).toBe("veth");
+    expect(planPodAgain(pod, ends)).toEqual(plan.slice(1));
   });
 
   it("gives a pod of a block of the node no ENI", () => {
     const { slot: _, ...inBlock } = pod;
-    expect(planPod(inBlock, ends)).toEqual(planPod(pod, ends).filter(({ op }) => op !== "map-pod"));
+    expect(planPod(inBlock, ends)).toEqual(planPod(pod, ends).filter(({ kind }) => kind !== "element"));
   });
 
-  it("is strict about the source at the host's end, and connects only when all is there", () => {
-    const steps = planPod(pod, ends);
-    expect(steps.find((step) => step.op === "set-link" && step.where === "node")).toMatchObject({
-      settings: { forwarding: true, rpFilter: 1 },
-      alias: "terway:10.0.1.20",
-      group: 21_504,
-    });
-    expect(steps.at(-1)?.op).toBe("map-pod");
-    expect(planPodAgain(pod, ends)).toEqual(steps.slice(1));
-    expect(podInterfaces(ends)).toEqual({
-      hostMac: ends.hostMac,
-      podMac: ends.podMac,
-      gateways: { v4: "169.254.1.1" },
-    });
+  it("has for both families what it has for each, and nothing of a family without an address", () => {
+    const [both, only4, only6] = [{ v4, v6 }, { v4 }, { v6 }].map((addresses) =>
+      planPod({ ...pod, addresses }, ends),
+    );
+    for (const kind of ["address", "route", "neighbour", "element"])
+      expect(kinds(both ?? [], kind)).toBe(kinds(only4 ?? [], kind) + kinds(only6 ?? [], kind));
+    expect(JSON.stringify(only4)).not.toMatch(/ipv6|::/);
+    expect(JSON.stringify(only6)).not.toMatch(/10\.0\.1|169\.254/);
+  });
+});
+
+describe("podInterfaces()", () => {
+  it("names the next hop of each family that the pod has", () => {
+    const { hostMac, podMac } = ends;
+    const gateways = { v4: "169.254.1.1", v6: "fe80::1" };
+    expect(podInterfaces(pod, ends)).toEqual({ hostMac, podMac, gateways });
+    expect(podInterfaces({ ...pod, addresses: { v6 } }, ends).gateways).toEqual({ v6: gateways.v6 });
   });
 });
 
@@ -109,73 +97,30 @@ describe("podEnds()", () => {
   });
 });
 
-describe("planEniLink() and planEniRoutes()", () => {
-  it("make the device ready, then one table and one rule", () => {
-    expect(planEniLink(eni)).toEqual([
-      { op: "no-link-local", ifIndex: 4 },
-      {
-        op: "set-link",
-        where: "node",
-        ifIndex: 4,
-        mtu: 1500,
-        group: 21_506,
-        settings: { forwarding: true, rpFilter: 2, srcValidMark: true },
-        up: true,
-      },
-    ]);
-    expect(planEniRoutes(eni, mac("ee:ff:ff:ff:ff:ff"))).toEqual([
-      {
-        op: "add-neighbour",
-        where: "node",
-        ifIndex: 4,
-        address: "10.0.1.253",
-        mac: "ee:ff:ff:ff:ff:ff",
-      },
-      { op: "add-route", where: "node", table: 7403, ifIndex: 4, via: "10.0.1.253" },
-      { op: "add-rule", priority: 2048, table: 7403, mark: 0x0300_0000 },
-    ]);
-    expect(planHost()).toEqual([{ op: "add-rule", priority: 512, table: 7400 }]);
-    expect(planEniUnlink(4)).toEqual([{ op: "set-link", where: "node", ifIndex: 4, group: 0, up: false }]);
-  });
-});
-
-describe("planForgetEni()", () => {
-  it("takes back what planEniRoutes() did, with and without the device", () => {
-    const undo = planEniRoutes(eni, mac("ee:ff:ff:ff:ff:ff")).flatMap((step) => inverse(step) ?? []);
-    expect(ops(planForgetEni(2, eni))).toEqual([...ops(undo), "set-link"].sort());
-    expect(ops(planForgetEni(2, undefined))).toEqual(["delete-route", "delete-rule"]);
-  });
-});
-
-describe("inverse()", () => {
-  it("takes back what a pod's plan leaves in the node, once each", () => {
-    const undo = planPod(pod, ends).flatMap((step) => inverse(step) ?? []);
-    expect(undo.map(describeStep)).toEqual([
-      "ip link delete tw0",
-      "ip route delete 10.0.1.20/32 table 7400",
-      "ip neighbour delete 10.0.1.20 dev 20000",
-      "nft delete element ip terway pod_eni { 10.0.1.20 }",
-    ]);
-    expect(undo.flatMap((step) => inverse(step) ?? [])).toEqual([]);
+describe("planEniUnlink() and planEniForget()", () => {
+  it("give the device back", () => {
+    const device = { name: "eth1", ifIndex: 4 };
+    const settings = { kind: "settings", place: "node", device };
+    expect(planEniUnlink(device)).toEqual([{ ...settings, settings: { group: 0, up: false } }]);
+    expect(planEniForget(device)).toEqual([{ ...settings, settings: { group: 0 } }]);
   });
 });
 
 describe("nftHostText() and the others", () => {
-  it("are one transaction each that may be repeated", () => {
-    expect(nftHostText()).toBe(`add table ip terway
-add map ip terway pod_eni { type ipv4_addr : verdict; }
-add chain ip terway prerouting { type filter hook prerouting priority -250; policy accept; }
-flush chain ip terway prerouting
-add rule ip terway prerouting meta iifgroup 21504 ip saddr vmap @pod_eni
-add rule ip terway prerouting meta iifgroup 21506 ip daddr vmap @pod_eni
-`);
-    expect(nftEniText(2)).toBe(`add chain ip terway eni2
-flush chain ip terway eni2
-add rule ip terway eni2 meta mark set meta mark and 0xc0ffffff or 0x03000000
-`);
-    const rules = [nftHostText(), nftEniText(2)].map((text) => text.match(/^add rule/gm)?.length);
-    expect(rules).toEqual([CHAIN_RULES.host, CHAIN_RULES.eni]);
-    expect(nftForgetEniText(2)).toBe("delete chain ip terway eni2\n");
-    expect(nftCleanText()).toBe("add table ip terway\ndelete table ip terway\n");
+  it("say what they take away, and have as many rules as CHECK looks for", () => {
+    const host = { ipv6: true };
+    expect(nftForgetEniText(2, ["ip", "ip6"])).toBe(
+      "delete chain ip terway eni2\ndelete chain ip6 terway eni2\n",
+    );
+    expect(nftCleanText(host)).toBe(
+      "add table ip terway\ndelete table ip terway\nadd table ip6 terway\ndelete table ip6 terway\n",
+    );
+    const texts = nftHostText(host) + nftEniText(2, host);
+    const { ip, ip6, eni } = CHAIN_RULES;
+    expect(
+      ["ip terway prerouting", "ip6 terway prerouting", "ip terway eni2", "ip6 terway eni2"].map((chain) =>
+        rules(texts, chain),
+      ),
+    ).toEqual([ip, ip6, eni, eni]);
   });
 });

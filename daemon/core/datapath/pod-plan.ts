@@ -1,13 +1,25 @@
 /**
- * A pod's link. Its end in the pod has the address and a default route to 169.254.1.1; a permanent neighbour on each side
- * stands for the other, so nobody ever asks by ARP, and nobody can answer in another's name.
+ * A pod's link. Its end in the pod has the addresses and default routes to 169.254.1.1 and fe80::1; permanent neighbours on
+ * each side stand for the other, so nobody ever asks by ARP or neighbour discovery, and nobody can answer in another's name.
  *
  * @module
  */
-import { type Ipv4, type Mac, macFromBytes } from "../../../proto/addr.ts";
+import { type Mac, macFromBytes } from "../../../proto/addr.ts";
+import { isIpv6, type IpAddress } from "../../../proto/addr6.ts";
+import { hostCidr, networkOf } from "../../../proto/cidr6.ts";
 import { type PodInterfaces, type PodLink } from "../kernel.ts";
-import { GROUP, LOOPBACK_INDEX, POD_GATEWAY, podAlias, TABLE } from "./layout.ts";
-import { type Step } from "./step.ts";
+import {
+  addressesOf,
+  eniChain,
+  GROUP,
+  LOOPBACK_INDEX,
+  NFT,
+  nftFamily,
+  POD_GATEWAYS,
+  podAlias,
+  TABLE,
+} from "./layout.ts";
+import { type Device, type ElementThing, type Plan, type Thing } from "./thing.ts";
 
 /** What was chosen for the two ends: random, and not in use as far as the kernel knows. */
 export type PodEnds = {
@@ -17,14 +29,17 @@ export type PodEnds = {
   readonly podMac: Mac;
 };
 
-/** Makes the link and all that hangs on it. */
-export function planPod(pod: PodLink, ends: PodEnds): readonly Step[] {
+const LOOPBACK: Device = { name: "lo", ifIndex: LOOPBACK_INDEX };
+
+/** The link and all that hangs on it. */
+export function planPod(pod: PodLink, ends: PodEnds): Plan {
   return [
     {
-      op: "add-veth",
+      kind: "veth",
       host: { name: pod.hostName, ifIndex: ends.hostIndex, mac: ends.hostMac },
       pod: { name: pod.ifName, ifIndex: ends.podIndex, mac: ends.podMac },
       mtu: pod.mtu,
+      group: GROUP.pods,
     },
     ...planPodAgain(pod, ends),
   ];
@@ -34,46 +49,94 @@ export function planPod(pod: PodLink, ends: PodEnds): readonly Step[] {
  * All but the link itself: what a repeated call makes sure of.
  *
  * The host's end is strict (`rp_filter` 1): a source that is not the pod's address has another way back and is dropped.
- * The element comes last: with it the pod is connected.
+ * The elements come last: with them the pod is connected.
  */
-export function planPodAgain(pod: PodLink, ends: PodEnds): readonly Step[] {
-  const { slot, mtu } = pod;
-  const address = addressOf(pod);
-  const { hostIndex, podIndex } = ends;
-  const inPod = { where: "pod", ifIndex: podIndex } as const;
+export function planPodAgain(pod: PodLink, ends: PodEnds): Plan {
+  const { addresses, mtu } = pod;
+  const host = { name: pod.hostName, ifIndex: ends.hostIndex };
+  const inPod = { name: pod.ifName, ifIndex: ends.podIndex };
+  const all = addressesOf(addresses);
   return [
-    { op: "no-link-local", ifIndex: hostIndex },
+    // What is written to /proc, of both ends, before the rest, so that the rest is one send for each namespace.
+    ...(addresses.v6 === undefined ? [] : ipv6Things(host, inPod)),
     {
-      op: "set-link",
-      where: "node",
-      ifIndex: hostIndex,
-      mtu,
-      group: GROUP.pods,
-      alias: podAlias(address),
-      settings: { forwarding: true, rpFilter: 1 },
-      up: true,
+      kind: "settings",
+      place: "node",
+      device: host,
+      settings: {
+        up: true,
+        mtu,
+        group: GROUP.pods,
+        alias: podAlias(addresses),
+        linkLocal: false,
+        ipv4: { forwarding: true, rpFilter: 1 },
+      },
     },
-    { op: "add-route", where: "node", table: TABLE.pods, ifIndex: hostIndex, to: address },
-    { op: "add-neighbour", where: "node", ifIndex: hostIndex, address, mac: ends.podMac },
-    { op: "set-link", where: "pod", ifIndex: LOOPBACK_INDEX, up: true },
-    { op: "set-link", ...inPod, mtu, up: true },
-    { op: "add-address", ...inPod, address },
-    { op: "add-route", ...inPod, table: TABLE.main, to: POD_GATEWAY },
-    { op: "add-route", ...inPod, table: TABLE.main, via: POD_GATEWAY },
-    { op: "add-neighbour", ...inPod, address: POD_GATEWAY, mac: ends.hostMac },
-    ...(slot === undefined ? [] : [{ op: "map-pod", address, slot } as const]),
+    ...all.flatMap((address) => hostThings(host, address, ends.podMac)),
+    { kind: "settings", place: "pod", device: LOOPBACK, settings: { up: true } },
+    { kind: "settings", place: "pod", device: inPod, settings: { up: true, mtu } },
+    ...all.flatMap((address) => podThings(inPod, address, ends.hostMac)),
+    ...podElements(pod),
   ];
 }
 
-/** The address that everything hangs on. */
-export function addressOf({ addresses: { v4 } }: Pick<PodLink, "addresses">): Ipv4 {
-  if (v4 === undefined) throw new RangeError("a pod without an IPv4 address");
-  return v4;
+function ipv6Things(host: Device, inPod: Device): readonly Thing[] {
+  const ipv6 = { enabled: true, acceptRa: false } as const;
+  return [
+    { kind: "settings", place: "node", device: host, settings: { ipv6: { ...ipv6, forwarding: true } } },
+    { kind: "settings", place: "pod", device: inPod, settings: { ipv6 } },
+  ];
+}
+
+function hostThings(device: Device, address: IpAddress, podMac: Mac): readonly Thing[] {
+  return [
+    { kind: "route", place: "node", table: TABLE.pods, to: hostCidr(address), device },
+    { kind: "neighbour", place: "node", device, address, mac: podMac },
+  ];
+}
+
+/** A link-local gateway of IPv6 is on the link by its nature; one of IPv4 needs a route that says so. */
+function podThings(device: Device, address: IpAddress, hostMac: Mac): readonly Thing[] {
+  const gateway = isIpv6(address) ? POD_GATEWAYS.v6 : POD_GATEWAYS.v4;
+  const route = { kind: "route", place: "pod", table: TABLE.main, device } as const;
+  const prefixLength = isIpv6(address) ? 128 : 32;
+  const toAll = networkOf(gateway, 0);
+  return [
+    { kind: "address", place: "pod", device, address, prefixLength },
+    ...(isIpv6(gateway)
+      ? [{ ...route, to: toAll, via: gateway }]
+      : [
+          { ...route, to: hostCidr(gateway) },
+          { ...route, to: toAll, via: gateway, onlink: true as const },
+        ]),
+    { kind: "neighbour", place: "pod", device, address: gateway, mac: hostMac },
+  ];
+}
+
+/** What connects the pod to its ENI: one element for each address; none for those of a block of the node. */
+export function podElements({
+  addresses,
+  slot,
+}: Pick<PodLink, "addresses" | "slot">): readonly ElementThing[] {
+  return slot === undefined
+    ? []
+    : addressesOf(addresses).map((address) => podElement(address, eniChain(slot)));
+}
+
+/** `chain`: of the ENI. */
+export function podElement(address: IpAddress, chain: string): ElementThing {
+  const { table, map } = NFT;
+  return { kind: "element", family: nftFamily(address), table, map, key: address, chain };
 }
 
 /** The facts that the CNI result needs. */
-export function podInterfaces({ hostMac, podMac }: PodEnds): PodInterfaces {
-  return { hostMac, podMac, gateways: { v4: POD_GATEWAY } };
+export function podInterfaces({ addresses }: PodLink, { hostMac, podMac }: PodEnds): PodInterfaces {
+  const { v4, v6 } = POD_GATEWAYS;
+  const gateways = {
+    ...(addresses.v4 !== undefined && { v4 }),
+    ...(addresses.v6 !== undefined && { v6 }),
+  };
+  return { hostMac, podMac, gateways };
 }
 
 /** Bits of the first octet of a MAC (IEEE 802-2014, section 8.2.2): set for local administration, clear for one receiver. */

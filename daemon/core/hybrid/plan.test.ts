@@ -87,6 +87,25 @@ describe("planHybrid()", () => {
   });
 });
 
+describe("planHybrid() after another plan", () => {
+  it("is as if there had been none", () => {
+    assert(
+      property(anyDesired(), anyDesired(), (first, second) => {
+        const after = planHybrid(second, DEVICES, planHybrid(first, DEVICES));
+        const { things, refused } = planHybrid(second, DEVICES);
+        expect([...after.things]).toEqual([...things]);
+        expect(after.refused).toEqual(refused);
+      }),
+    );
+  });
+
+  it("forgets what was planned for another device", () => {
+    const moved = { ...DEVICES, overlay: { name: "terway.1", ifIndex: 10 } };
+    const after = planHybrid(OVERLAY, moved, planHybrid(OVERLAY, DEVICES));
+    expect([...after.things]).toEqual([...planHybrid(OVERLAY, moved).things]);
+  });
+});
+
 describe("changesOf()", () => {
   it("makes any kernel what is wanted, and does nothing twice", () => {
     assert(

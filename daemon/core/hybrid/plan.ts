@@ -13,14 +13,7 @@ import { TABLE } from "../datapath/layout.ts";
 import { type Device, type FdbThing } from "../datapath/thing.ts";
 import { type HybridDesired, type HybridPeer, overlayName, type OverlayDevice } from "./desired.ts";
 import { nftFamilies } from "./nft-text.ts";
-import {
-  type HybridThing,
-  isSameThing,
-  keyOf,
-  type NodeElement,
-  type NodeSet,
-  type Things,
-} from "./things.ts";
+import { type HybridThing, isSameThing, keyOf, type NftFamily, type NodeSet, type Things } from "./things.ts";
 
 /**
  * Metrics of routes. `own`: after everything that others may say about the very block (it is the kernel's own for the last
@@ -33,10 +26,29 @@ export type HybridDevices = { readonly overlay?: Device; readonly uplink: Device
 
 export type HybridPlan = {
   readonly things: Things;
-  /** The peer of a thing, by the thing's key. Sets of nftables are everybody's. */
-  readonly peers: ReadonlyMap<string, string>;
   /** What of a peer cannot be planned; the rest of it, and the other peers, are. */
   readonly refused: readonly Refusal[];
+  /** What each peer comes to, by its name: for the next plan, in which most peers are the same. */
+  readonly parts: ReadonlyMap<string, PeerPart>;
+  /** All that the parts depend on beside their peers. */
+  readonly frame: string;
+};
+
+type Entry = readonly [key: string, thing: HybridThing];
+
+/** A peer by itself, whoever else there is. */
+type PeerPart = {
+  readonly peer: HybridPeer;
+  readonly elements: readonly Entry[];
+  /** The key of what no other peer may have: the forwarding entry of its MAC. */
+  readonly tunnelKey?: string;
+  readonly blocks: readonly {
+    readonly block: IpCidr;
+    readonly routeKey: string;
+    readonly entries: readonly Entry[];
+  }[];
+  /** Why there is less of it than it says. */
+  readonly reasons: readonly string[];
 };
 
 export type Refusal = { readonly peer: string; readonly reason: string };
@@ -50,14 +62,39 @@ export function describeOverlay(overlay: OverlayDevice, uplink: Device): string 
   return `link ${overlayName(vni)} address ${mac} type vxlan id ${vni} dstport ${udpPort} local ${local} dev ${uplink.name} nolearning mtu ${mtu} up`;
 }
 
-/** All that peers and own blocks come to. Same arguments, same plan. */
-export function planHybrid(desired: HybridDesired, devices: HybridDevices): HybridPlan {
-  const draft = openDraft(desired, devices);
-  for (const block of desired.blocks) draft.addOwn(block);
-  for (const ip of desired.sourceNat.exemptNodes) draft.add(element("direct", ip));
-  for (const peer of desired.peers) draft.addPeer(peer);
-  const { things, peers, refused } = draft;
-  return { things, peers, refused };
+/**
+ * All that peers and own blocks come to. Same arguments, same plan, whatever `before` is: a plan for other peers, which
+ * saves the work for those that are the same.
+ */
+export function planHybrid(desired: HybridDesired, devices: HybridDevices, before?: HybridPlan): HybridPlan {
+  const { overlay, blocks, sourceNat } = desired;
+  const families = nftFamilies(desired);
+  const frame = JSON.stringify([overlay, devices, families]);
+  const known = before?.frame === frame ? before.parts : undefined;
+  const things = new Map<string, HybridThing>();
+  for (const block of blocks)
+    for (const thing of ownThings(block, devices.overlay)) things.set(keyOf(thing), thing);
+  for (const [key, thing] of nodeEntries(sourceNat.exemptNodes, "direct", families)) things.set(key, thing);
+  const own = new Set<IpCidr>(blocks);
+  const parts = new Map<string, PeerPart>();
+  const refused: Refusal[] = [];
+  for (const peer of desired.peers) {
+    const old = known?.get(peer.name);
+    const part =
+      old !== undefined && isSamePeer(old.peer, peer) ? old : partOf(peer, overlay, devices, families);
+    const reasons = [...part.reasons, ...addPart(part, { things, parts, own })];
+    for (const reason of reasons) refused.push({ peer: peer.name, reason });
+    parts.set(peer.name, part);
+  }
+  return { things, refused, parts, frame };
+}
+
+/** Whose thing it is; `undefined`: the node's own, or of a set of nftables. */
+export function peerOfThing({ parts }: Pick<HybridPlan, "parts">, key: string): string | undefined {
+  for (const [name, { tunnelKey, blocks }] of parts) {
+    if (tunnelKey === key || blocks.some(({ entries }) => entries.some(([one]) => one === key))) return name;
+  }
+  return undefined;
 }
 
 /**
@@ -82,95 +119,116 @@ export function changesOf(wanted: Things, actual: Things, remove: boolean): read
 /** The route first: what it leads to is then not in use. */
 const REMOVAL_ORDER = { route: 0, fdb: 1, neighbour: 2, address: 3, "node-element": 4 } as const;
 
-type Draft = HybridPlan & {
-  add(thing: HybridThing): void;
-  addOwn(block: IpCidr): void;
-  addPeer(peer: HybridPeer): void;
+type Planned = {
+  readonly things: Map<string, HybridThing>;
+  readonly parts: ReadonlyMap<string, PeerPart>;
+  readonly own: ReadonlySet<IpCidr>;
 };
 
-function openDraft(desired: HybridDesired, { overlay: device, uplink }: HybridDevices): Draft {
-  const things = new Map<string, HybridThing>();
-  const peers = new Map<string, string>();
-  const refused: Refusal[] = [];
-  const own = new Set<string>(desired.blocks);
-  const taken = new Map<string, string>();
-  const families = nftFamilies(desired);
-
-  function add(thing: HybridThing, peer?: HybridPeer): void {
-    if (thing.kind === "node-element" && !families.includes(thing.family)) return;
-    const key = keyOf(thing);
-    things.set(key, thing);
-    if (peer !== undefined && thing.kind !== "node-element") peers.set(key, peer.name);
+/** A block or a MAC belongs to whoever is first; two with one are a mistake of the records. Returns why what was left out. */
+function addPart(part: PeerPart, planned: Planned): readonly string[] {
+  const { things, own } = planned;
+  const { name, vtepMac } = part.peer;
+  const reasons: string[] = [];
+  const isFree = (key: string, what: string): boolean => {
+    const by = things.has(key) ? peerOfThing(planned, key) : undefined;
+    if (by !== undefined && by !== name) reasons.push(`${what} is ${by}'s already`);
+    return by === undefined || by === name;
+  };
+  for (const [key, thing] of part.elements) things.set(key, thing);
+  if (part.tunnelKey !== undefined && !isFree(part.tunnelKey, vtepMac ?? "its MAC")) return reasons;
+  for (const { block, routeKey, entries } of part.blocks) {
+    if (own.has(block)) reasons.push(`${block} is this node's already`);
+    else if (isFree(routeKey, block)) for (const [key, thing] of entries) things.set(key, thing);
   }
-
-  function refuse(peer: HybridPeer, reason: string): void {
-    refused.push({ peer: peer.name, reason });
-  }
-
-  /** A block or a MAC belongs to whoever is first; two with one are a mistake of the records. */
-  function claim(peer: HybridPeer, what: string): boolean {
-    const by = own.has(what) ? "this node" : taken.get(what);
-    if (by === undefined) taken.set(what, peer.name);
-    else if (by !== peer.name) refuse(peer, `${what} is ${by}'s already`);
-    return by === undefined || by === peer.name;
-  }
-
-  function addOwn(block: IpCidr): void {
-    const first = firstOf(block);
-    const prefixLength = isIpv6(first) ? 128 : 32;
-    if (device !== undefined) add({ kind: "address", place: "node", device, address: first, prefixLength });
-    const route = { kind: "route", place: "node", table: TABLE.main, type: "unreachable" } as const;
-    add({ ...route, to: block, metric: METRIC.own });
-  }
-
-  function addPeer(peer: HybridPeer): void {
-    for (const node of elementsOf(peer, desired.overlay)) add(node);
-    if (peer.path === "direct") {
-      for (const block of peer.blocks) if (claim(peer, block)) addDirect(peer, block);
-      return;
-    }
-    const tunnel = tunnelOf(desired.overlay, device, peer);
-    if (typeof tunnel === "string") return refuse(peer, tunnel);
-    if (!claim(peer, tunnel.mac)) return;
-    for (const block of peer.blocks) if (claim(peer, block)) addTunnelled(peer, block, tunnel);
-  }
-
-  function addDirect(peer: HybridPeer, to: IpCidr): void {
-    const isV6 = isIpv6(firstOf(to));
-    const via = isV6 ? peer.nodeIps.v6 : peer.nodeIps.v4;
-    if (via === undefined) refuse(peer, `it has no node address of the family of ${to}`);
-    else
-      add(
-        { kind: "route", place: "node", table: TABLE.main, device: uplink, to, via, ...metricOf(isV6) },
-        peer,
-      );
-  }
-
-  function addTunnelled(peer: HybridPeer, to: IpCidr, tunnel: FdbThing): void {
-    const via = firstOf(to);
-    const at = { place: "node", device: tunnel.device } as const;
-    add({ kind: "neighbour", ...at, address: via, mac: tunnel.mac }, peer);
-    add(tunnel, peer);
-    const metric = metricOf(isIpv6(via));
-    add({ kind: "route", ...at, table: TABLE.main, to, via, onlink: true, ...metric }, peer);
-  }
-
-  return { things, peers, refused, add, addOwn, addPeer };
+  return reasons;
 }
 
-function elementsOf(
-  { nodeIps, vtepMac, path }: HybridPeer,
-  overlay: OverlayDevice | undefined,
-): readonly NodeElement[] {
-  const ips = [nodeIps.v4, nodeIps.v6].filter((ip) => ip !== undefined);
+function ownThings(block: IpCidr, device: Device | undefined): readonly HybridThing[] {
+  const address = firstOf(block);
+  const prefixLength = isIpv6(address) ? 128 : 32;
   return [
-    ...(vtepMac === undefined || overlay === undefined ? [] : ips.map((ip) => element("vteps", ip))),
-    ...(path === "direct" ? ips.map((ip) => element("direct", ip)) : []),
+    ...(device === undefined
+      ? []
+      : [{ kind: "address", place: "node", device, address, prefixLength } as const]),
+    { kind: "route", place: "node", table: TABLE.main, type: "unreachable", to: block, metric: METRIC.own },
+  ];
+}
+
+function isSamePeer(a: HybridPeer, b: HybridPeer): boolean {
+  return (
+    a === b ||
+    (a.path === b.path &&
+      a.vtepMac === b.vtepMac &&
+      a.nodeIps.v4 === b.nodeIps.v4 &&
+      a.nodeIps.v6 === b.nodeIps.v6 &&
+      a.blocks.length === b.blocks.length &&
+      a.blocks.every((block, index) => block === b.blocks[index]))
+  );
+}
+
+function partOf(
+  peer: HybridPeer,
+  overlay: OverlayDevice | undefined,
+  devices: HybridDevices,
+  families: readonly NftFamily[],
+): PeerPart {
+  const { nodeIps, vtepMac, path } = peer;
+  const ips = [nodeIps.v4, nodeIps.v6].filter((ip) => ip !== undefined);
+  const elements = [
+    ...(vtepMac === undefined || overlay === undefined ? [] : nodeEntries(ips, "vteps", families)),
+    ...(path === "direct" ? nodeEntries(ips, "direct", families) : []),
+  ];
+  const tunnel = path === "vxlan" ? tunnelOf(overlay, devices.overlay, peer) : undefined;
+  if (typeof tunnel === "string") return { peer, elements, blocks: [], reasons: [tunnel] };
+  const blocks: { block: IpCidr; routeKey: string; entries: readonly Entry[] }[] = [];
+  const reasons: string[] = [];
+  for (const block of peer.blocks) {
+    const things =
+      tunnel === undefined ? directThings(peer, block, devices.uplink) : tunnelThings(block, tunnel);
+    const entries = things.map((thing) => [keyOf(thing), thing] as const);
+    const last = entries.at(-1);
+    if (last === undefined) reasons.push(`it has no node address of the family of ${block}`);
+    else blocks.push({ block, routeKey: last[0], entries });
+  }
+  return { peer, elements, blocks, reasons, ...(tunnel && { tunnelKey: keyOf(tunnel) }) };
+}
+
+/** The route last. None where the peer has no address that the route could be by. */
+function directThings(peer: HybridPeer, to: IpCidr, device: Device): readonly HybridThing[] {
+  const isV6 = isIpv6(firstOf(to));
+  const via = isV6 ? peer.nodeIps.v6 : peer.nodeIps.v4;
+  if (via === undefined) return [];
+  return [{ kind: "route", place: "node", table: TABLE.main, device, to, via, ...metricOf(isV6) }];
+}
+
+/** The route last. */
+function tunnelThings(to: IpCidr, tunnel: FdbThing): readonly HybridThing[] {
+  const via = firstOf(to);
+  const at = { place: "node", device: tunnel.device } as const;
+  const metric = metricOf(isIpv6(via));
+  return [
+    { kind: "neighbour", ...at, address: via, mac: tunnel.mac },
+    tunnel,
+    { kind: "route", ...at, table: TABLE.main, to, via, onlink: true, ...metric },
   ];
 }
 
 function metricOf(isV6: boolean): { readonly metric?: number } {
   return isV6 ? { metric: METRIC.v6 } : {};
+}
+
+/** Those of families that have a table. */
+function nodeEntries(
+  ips: readonly IpAddress[],
+  set: NodeSet,
+  families: readonly NftFamily[],
+): readonly Entry[] {
+  return ips.flatMap((address) => {
+    const family = isIpv6(address) ? "ip6" : "ip";
+    const thing = { kind: "node-element", family, set, address } as const;
+    return families.includes(family) ? [[keyOf(thing), thing] as const] : [];
+  });
 }
 
 /** The forwarding entry of a peer in the overlay, or why there is none. */
@@ -185,8 +243,4 @@ function tunnelOf(
   const remote = isIpv6(overlay.local) ? peer.nodeIps.v6 : peer.nodeIps.v4;
   if (remote === undefined) return `it has no address of the family of this node's VTEP ${overlay.local}`;
   return { kind: "fdb", device, mac: peer.vtepMac, remote };
-}
-
-function element(set: NodeSet, address: IpAddress): NodeElement {
-  return { kind: "node-element", family: isIpv6(address) ? "ip6" : "ip", set, address };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { type IpAddress, isIpv6 } from "../../../proto/addr6.ts";
-import { type Cidr, firstAddress, prefixLength } from "../../../proto/cidr.ts";
+import { bitsOf, firstOf, type IpCidr } from "../../../proto/cidr6.ts";
 
 /** A network or, with all bits, a host. The kernel refuses routes whose host bits are set. */
 export type IpPrefix = { readonly ip: IpAddress; readonly bits: number };
@@ -18,8 +18,8 @@ export function familyOf(ip: IpAddress): number {
 }
 
 /** The network of a route or a rule. */
-export function prefixOf(cidr: Cidr): IpPrefix {
-  return { ip: firstAddress(cidr), bits: prefixLength(cidr) };
+export function prefixOf(cidr: IpCidr): IpPrefix {
+  return { ip: firstOf(cidr), bits: bitsOf(cidr) };
 }
 
 /** The address alone: /32 or /128. */

@@ -26,7 +26,8 @@ import {
 } from "../codec/link.ts";
 import { IFF } from "../codec/link-base.ts";
 import { type Request } from "../codec/request.ts";
-import { lookAt, makesLinkLocal } from "../look.ts";
+import { makesLinkLocal } from "../inet6.ts";
+import { lookAt } from "../look.ts";
 
 /** IFLA_INET6_ADDR_GEN_MODE: IN6_ADDR_GEN_MODE_NONE, as an attribute. */
 const ADDR_GEN_NONE = { type: AF.INET6, bytes: Uint8Array.of(5, 0, 8, 0, 1, 0, 0, 0) };

@@ -12,7 +12,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../../proto/addr.ts";
-import { parseIpv6 } from "../../../proto/addr6.ts";
+import { type Ipv6, parseIpv6 } from "../../../proto/addr6.ts";
 import { type IpCidr, parseIpCidr } from "../../../proto/cidr6.ts";
 import { type HybridDesired, type HybridPeer, overlayMtu } from "../../core/hybrid/desired.ts";
 
@@ -59,7 +59,7 @@ export function openHybridLab(): HybridLab {
     for (const each of all) sh(`ip netns add ${each}`);
     for (const each of all) {
       sh(`ip -n ${each} link set lo up`);
-      // No fe80:: addresses, which come some time after a link is up.
+      // No fe80:: addresses of the kernel, which come some time after a link is up.
       sh(`ip netns exec ${each} sysctl -qw net.ipv6.conf.default.addr_gen_mode=1`);
     }
     buildFabric(fabric, outside);
@@ -152,7 +152,8 @@ function buildFabric(fabric: string, outside: string): void {
   for (const subnet of [10, 20]) {
     sh(`ip -n ${fabric} link set br${subnet} up`);
     sh(`ip -n ${fabric} address add 10.${subnet}.0.254/24 dev br${subnet}`);
-    sh(`ip -n ${fabric} address add fd00:${subnet}::254/64 dev br${subnet} nodad`);
+    for (const prefix of [`fd00:${subnet}::`, "fe80::"])
+      sh(`ip -n ${fabric} address add ${prefix}254/64 dev br${subnet} nodad`);
   }
   sh(`ip -n ${fabric} link add o type veth peer name eth0 netns ${outside}`);
   sh(`ip -n ${fabric} address add 192.0.2.254/24 dev o`);
@@ -170,6 +171,8 @@ function buildNode(node: string, fabric: string, number: NodeNumber): void {
   sh(`ip -n ${fabric} link set n${number} master br${subnet} up`);
   sh(`ip -n ${node} address add ${nodeIp(number)}/24 dev eth0`);
   sh(`ip -n ${node} address add fd00:${subnet}::${number}/64 dev eth0 nodad`);
+  // Whom packets go on to by the wire is asked for from this address.
+  sh(`ip -n ${node} address add fe80::${number}/64 dev eth0 nodad`);
   sh(`ip -n ${node} link set eth0 up`);
   sh(`ip -n ${node} route add default via 10.${subnet}.0.254`);
   sh(`ip -n ${node} route add default via fd00:${subnet}::254`);
@@ -177,8 +180,8 @@ function buildNode(node: string, fabric: string, number: NodeNumber): void {
 
 /** As the agent links pods: the host's end has no address, the pod's gateway is a neighbour of its MAC. */
 function buildPod(node: string, pod: string, number: NodeNumber): void {
-  const hostMac = `0a:57:00:00:00:0${number}`;
-  sh(`ip -n ${node} link add pod address ${hostMac} type veth peer name eth0 netns ${pod}`);
+  const [hostMac, podMac] = [`0a:57:00:00:00:0${number}`, `0a:56:00:00:00:0${number}`];
+  sh(`ip -n ${node} link add pod address ${hostMac} type veth peer name eth0 address ${podMac} netns ${pod}`);
   sh(`ip netns exec ${node} sysctl -qw net.ipv4.conf.pod.forwarding=1`);
   sh(`ip -n ${node} link set pod up`);
   sh(`ip -n ${pod} link set eth0 mtu 1450 up`);
@@ -188,6 +191,7 @@ function buildPod(node: string, pod: string, number: NodeNumber): void {
   ] as const;
   for (const [address, bits, gateway] of families) {
     sh(`ip -n ${node} route add ${address}/${bits} dev pod`);
+    sh(`ip -n ${node} neighbour add ${address} lladdr ${podMac} dev pod nud permanent`);
     sh(`ip -n ${pod} address add ${address}/${bits} dev eth0${bits === 128 ? " nodad" : ""}`);
     sh(`ip -n ${pod} neighbour add ${gateway} lladdr ${hostMac} dev eth0 nud permanent`);
     sh(`ip -n ${pod} route add default via ${gateway} dev eth0 onlink`);
@@ -237,8 +241,14 @@ export function cidr(text: string): IpCidr {
   return parsed.value;
 }
 
-function ip4(text: string): Ipv4 {
+export function ip4(text: string): Ipv4 {
   const parsed = parseIpv4(text);
+  if (parsed === undefined) throw new Error(`not an address: ${text}`);
+  return parsed;
+}
+
+export function ip6(text: string): Ipv6 {
+  const parsed = parseIpv6(text);
   if (parsed === undefined) throw new Error(`not an address: ${text}`);
   return parsed;
 }

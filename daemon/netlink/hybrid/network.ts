@@ -9,7 +9,7 @@
 import { type Fault } from "../../../proto/fault.ts";
 import { failed, ok, type Result } from "../../../proto/result.ts";
 import { type HybridDesired } from "../../core/hybrid/desired.ts";
-import { type HybridDevices, type Refusal } from "../../core/hybrid/plan.ts";
+import { type HybridDevices, peerOfThing, type Refusal } from "../../core/hybrid/plan.ts";
 import { keyOf } from "../../core/hybrid/things.ts";
 import { openClient } from "../client.ts";
 import { type RawMessage } from "../codec/header.ts";
@@ -280,7 +280,7 @@ function stateOf(
   const pass = last?.ok === true ? last.value : undefined;
   const vxlan = desired?.peers.filter(({ path }) => path === "vxlan").length ?? 0;
   const failures = (pass?.failures ?? []).slice(0, FAILURES_MAX).map(({ change, fault }) => {
-    const peer = pass?.model.plan.peers.get(keyOf(change.thing));
+    const peer = pass && peerOfThing(pass.model.plan, keyOf(change.thing));
     return { ...(peer !== undefined && { peer }), fault };
   });
   return {

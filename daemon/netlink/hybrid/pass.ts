@@ -64,7 +64,7 @@ export async function follow(
   known: Model,
   desired: HybridDesired,
 ): Promise<Result<Pass>> {
-  const plan = planHybrid(desired, known.devices);
+  const plan = planHybrid(desired, known.devices, known.plan);
   const model = { ...known, desired, plan };
   const carried = await carryChanges(client, changesOf(plan.things, known.actual, desired.complete), model);
   return carried.ok ? ok({ ...carried.value, mended: [] }) : carried;

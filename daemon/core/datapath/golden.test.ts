@@ -1,0 +1,73 @@
+/** Plans as text that reads like ip(8)'s: golden/*.txt. `vitest run -u` writes them anew. */
+import { describe, expect, it } from "vitest";
+import { type Mac, parseIpv4, parseMac } from "../../../proto/addr.ts";
+import { parseIpv6 } from "../../../proto/addr6.ts";
+import { type EniLink, type PodAddresses, type PodLink } from "../kernel.ts";
+import { nftEniText, nftHostText, planEniLink, planEniRoutes, planHost } from "./host-plan.ts";
+import { planPod } from "./pod-plan.ts";
+import { describeThing, placeOf, type Plan } from "./thing.ts";
+
+const HOST = { ipv6: true };
+const V4 = parseIpv4("10.0.1.20") ?? raise("v4");
+const V6 = parseIpv6("2001:db8:0:1::20") ?? raise("v6");
+const [first, second] = [mac("02:00:00:00:00:01"), mac("02:00:00:00:00:02")];
+
+const ENI: EniLink = {
+  slot: 2,
+  mac: mac("00:16:3e:00:00:02"),
+  ifIndex: 4,
+  primary: parseIpv4("10.0.1.10") ?? raise("primary"),
+  gateway: parseIpv4("10.0.1.253") ?? raise("gateway"),
+  prefixLength: 24,
+  v6: { gateway: parseIpv6("2001:db8:0:1::fd") ?? raise("gateway") },
+  mtu: 1500,
+};
+
+function mac(text: string): Mac {
+  return parseMac(text) ?? raise(text);
+}
+
+function raise(text: string): never {
+  throw new Error(text);
+}
+
+function podPlan(addresses: PodAddresses): Plan {
+  const pod: PodLink = {
+    hostName: "tw0",
+    netns: "/run/netns/a",
+    ifName: "eth0",
+    addresses,
+    slot: 2,
+    mtu: 1500,
+    datapath: "veth",
+  };
+  return planPod(pod, { hostIndex: 20_000, hostMac: first, podIndex: 30_000, podMac: second });
+}
+
+/** One thing a line, with where it is; then what nft(8) is told. */
+function textOf(plan: Plan, nft = ""): string {
+  const things = plan.map((thing) => `${placeOf(thing).padEnd(4)} ${describeThing(thing)}`);
+  return `${things.join("\n")}\n${nft.replaceAll(/^(?=.)/gm, "nft  ")}`;
+}
+
+describe("plans", () => {
+  const eni = { name: "eth1", ifIndex: 4 };
+  const { v6: _, ...eniV4 } = ENI;
+  const macs = { v4: mac("ee:ff:ff:ff:ff:ff"), v6: mac("ee:ff:ff:ff:ff:fe") };
+  const cases: readonly (readonly [file: string, text: string])[] = [
+    ["host", textOf(planHost(HOST), nftHostText(HOST))],
+    ["host-without-ipv6", textOf(planHost({ ipv6: false }), nftHostText({ ipv6: false }))],
+    ["eni", textOf([...planEniLink(ENI, eni, HOST), ...planEniRoutes(ENI, eni, macs)], nftEniText(2, HOST))],
+    [
+      "eni-v4",
+      textOf([...planEniLink(eniV4, eni, HOST), ...planEniRoutes(eniV4, eni, macs)], nftEniText(2, HOST)),
+    ],
+    ["pod-v4", textOf(podPlan({ v4: V4 }))],
+    ["pod-dual", textOf(podPlan({ v4: V4, v6: V6 }))],
+    ["pod-v6", textOf(podPlan({ v6: V6 }))],
+  ];
+
+  it.each(cases)("are as golden/%s.txt says", async (file, text) => {
+    await expect(text).toMatchFileSnapshot(`golden/${file}.txt`);
+  });
+});
