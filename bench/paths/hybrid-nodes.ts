@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { execFileSync } from "node:child_process";
 import {
   type HybridLab,
   labDesired,
@@ -44,12 +45,16 @@ export async function openOurNodes(run: BenchRun, kind: "vxlan" | "direct"): Pro
   });
 }
 
-/** A VXLAN device with a neighbour, an FDB entry and a route for the other node, as Flannel makes them. */
-export async function openHandOverlay(run: BenchRun): Promise<OpenPath> {
-  return openNodes(run, "VXLAN by hand", (lab) => {
+/**
+ * A VXLAN device with a neighbour, an FDB entry and a route for the other node, as Flannel makes them. `nat`: with one rule
+ * that translates sources, so that connections are tracked.
+ */
+export async function openHandOverlay(run: BenchRun, nat: boolean): Promise<OpenPath> {
+  return openNodes(run, nat ? "VXLAN by hand, source NAT" : "VXLAN by hand", (lab) => {
     for (const number of NODES) {
       const [node, other] = [lab.node(number), 3 - number];
       forwarding(node);
+      if (nat) translate(node);
       sh(
         `ip -n ${node} link add vx address ${vtepMac(number)} mtu 1450 type vxlan id 1 local ${nodeIp(number)} dev eth0 dstport 8472 nolearning`,
       );
@@ -62,12 +67,13 @@ export async function openHandOverlay(run: BenchRun): Promise<OpenPath> {
   });
 }
 
-/** A route to the other node's block. */
-export async function openHandRoute(run: BenchRun): Promise<OpenPath> {
-  return openNodes(run, "plain route", (lab) => {
+/** A route to the other node's block. `nat`: as above. */
+export async function openHandRoute(run: BenchRun, nat: boolean): Promise<OpenPath> {
+  return openNodes(run, nat ? "plain route, source NAT" : "plain route", (lab) => {
     for (const number of NODES) {
       const [node, other] = [lab.node(number), 3 - number];
       forwarding(node);
+      if (nat) translate(node);
       sh(`ip -n ${node} route add 10.245.${other}.0/24 via ${nodeIp(other)}`);
     }
   });
@@ -96,6 +102,16 @@ async function openNodes(
     lab[Symbol.dispose]();
     throw error;
   }
+}
+
+/** What goes out of the cluster leaves with the node's address: none of the packets that are measured does. */
+function translate(node: string): void {
+  const text = [
+    "add table ip nat",
+    "add chain ip nat post { type nat hook postrouting priority srcnat; }",
+    "add rule ip nat post ip saddr 10.245.0.0/16 ip daddr != 10.245.0.0/16 masquerade",
+  ];
+  execFileSync("ip", ["netns", "exec", node, "nft", text.join("\n")], { stdio: "pipe" });
 }
 
 function forwarding(node: string): void {

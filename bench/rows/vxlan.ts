@@ -1,6 +1,6 @@
 /**
  * From a pod of one on-premises node to a pod of another: our overlay beside one made by hand, our underlay beside a plain
- * route, and the one beside the other.
+ * route, and the one beside the other. Ours translates sources; beside it stands what the same by hand costs.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const TRIALS: readonly Trial[] = [
   { row: "TCP", traffic: "stream", direction: "out", count: 30 },
 ];
 
-/** All four in turn, so that every ratio is of the same moments. */
+/** All in turn, so that every ratio is of the same moments. */
 export const measureVxlan: Measure = async (run) => {
   await using stack = new AsyncDisposableStack();
   const sender = await openSender();
@@ -25,24 +25,27 @@ export const measureVxlan: Measure = async (run) => {
   const open = async (opening: Promise<OpenPath>): Promise<void> =>
     void opened.push(stack.use(await opening));
   await open(openOurNodes(run, "vxlan"));
-  await open(openHandOverlay(run));
+  await open(openHandOverlay(run, false));
+  await open(openHandOverlay(run, true));
   await open(openOurNodes(run, "direct"));
-  await open(openHandRoute(run));
+  await open(openHandRoute(run, false));
+  await open(openHandRoute(run, true));
   const paths = opened.map(({ path }) => path);
   const measured = await measureInTurn(run, sender, paths, TRIALS, run.quick ? 8 : 75);
   return measured.flatMap(({ trial, costs }) => rowsOf(trial, costs));
 };
 
 function rowsOf(trial: Trial, costs: Costs): readonly Row[] {
-  const [overlay, byHand, underlay, route] = costs;
-  if (overlay === undefined || byHand === undefined || underlay === undefined || route === undefined)
-    throw new Error("four paths were measured");
+  const [overlay, byHand, byHandNat, underlay, route, routeNat] = costs;
+  if (!overlay || !byHand || !byHandNat || !underlay || !route || !routeNat)
+    throw new Error("six paths were measured");
   const target = trial.traffic === "stream" ? TARGET.overlayTcpRate : TARGET.overlayRate;
   return [
-    rateRow({ ...trial, row: `overlay, ${trial.row}` }, [overlay, withTarget(byHand, target)]),
+    rateRow({ ...trial, row: `overlay, ${trial.row}` }, [overlay, withTarget(byHand, target), byHandNat]),
     rateRow({ ...trial, row: `underlay, ${trial.row}` }, [
       underlay,
       withTarget(route, TARGET.underlayRate),
+      routeNat,
       trial.traffic === "echo" ? overlay : withTarget(overlay, TARGET.underlayToOverlay),
     ]),
   ];
