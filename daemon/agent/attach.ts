@@ -8,7 +8,7 @@ import { attachmentKey } from "../../proto/attachment.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type PodInterfaces } from "../core/kernel.ts";
-import { type PodCall } from "../rpc/request.ts";
+import { type AddCall } from "../rpc/request.ts";
 import { type Added, type AddResult } from "../rpc/server.ts";
 import { type LeaseRow } from "../store/schema.ts";
 import { newLease, podLink, podName, type Pods, release, remove, roundMs } from "./leases.ts";
@@ -18,7 +18,7 @@ import { type Grant } from "./loop.ts";
 const ANSWER_MARGIN_MS = 2000;
 
 /** The lock of the attachment is held. Where the caller goes away, all that the call made is undone. */
-export async function attach(pods: Pods, call: PodCall): Promise<Result<Added>> {
+export async function attach(pods: Pods, call: AddCall): Promise<Result<Added>> {
   const { nowMs, log, held } = pods;
   const key = attachmentKey(call.attachment);
   const about = { attachment: key, pod: podName(call.args) };
@@ -58,7 +58,7 @@ export async function attach(pods: Pods, call: PodCall): Promise<Result<Added>> 
 }
 
 /** Is the namespace one? Then away with what a former sandbox of the same name has left, or a DEL that was not heard. */
-async function makeReady(pods: Pods, call: PodCall): Promise<Result<void>> {
+async function makeReady(pods: Pods, call: AddCall): Promise<Result<void>> {
   const netns = pods.checkNetns(call.netns);
   if (!netns.ok) return netns;
   const former = pods.held.get(attachmentKey(call.attachment))?.lease;
@@ -71,7 +71,7 @@ async function makeReady(pods: Pods, call: PodCall): Promise<Result<void>> {
   return isDeleted ? pods.pendingDels.forget(call.attachment) : ok(undefined);
 }
 
-async function acquire(pods: Pods, call: PodCall, startedMs: number): Promise<Result<Grant>> {
+async function acquire(pods: Pods, call: AddCall, startedMs: number): Promise<Result<Grant>> {
   const { loop, held } = pods;
   const { attachment, signal } = call;
   if (signal.aborted) return failed(gone(pods, startedMs));
@@ -93,7 +93,7 @@ async function acquire(pods: Pods, call: PodCall, startedMs: number): Promise<Re
 /** The interface, or nothing of it. What a repeated ADD finds of a pod that runs is left as it is, whatever happens. */
 async function makeInterface(
   pods: Pods,
-  call: PodCall,
+  call: AddCall,
   lease: LeaseRow,
   startedMs: number,
 ): Promise<Result<PodInterfaces>> {

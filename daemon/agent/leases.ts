@@ -6,9 +6,10 @@
 import { type Ipv4, parseIpv4 } from "../../proto/addr.ts";
 import { type Attachment, attachmentKey } from "../../proto/attachment.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
+import { decodeBandwidth, encodeBandwidth } from "../core/datapath/bandwidth-text.ts";
 import { hostLinkName } from "../core/datapath/link-name.ts";
 import { type Kernel, type PodLink } from "../core/kernel.ts";
-import { type PodCall } from "../rpc/request.ts";
+import { type AddCall } from "../rpc/request.ts";
 import { type LeaseRow, type StoreChange } from "../store/schema.ts";
 import { type Locks } from "./locks.ts";
 import { type Log } from "./log.ts";
@@ -46,9 +47,14 @@ export type Held = { readonly lease: LeaseRow; readonly sinceMs: number };
 /** What ADD, DEL, CHECK and GC share. `held` is keyed by `attachmentKey`. */
 export type Pods = PodsOptions & { readonly held: Map<string, Held>; readonly locks: Locks };
 
-export function newLease(call: PodCall, granted: Granted, former: LeaseRow | undefined): LeaseRow {
-  // A repeated ADD of a pod that is attached keeps its lease as it is.
-  if (former?.state === "done" && former.address === granted.address) return former;
+export function newLease(call: AddCall, granted: Granted, former: LeaseRow | undefined): LeaseRow {
+  const bandwidth = encodeBandwidth(call.bandwidth);
+  const limits = bandwidth !== undefined && { bandwidth };
+  // A repeated ADD of a pod that is attached keeps its lease as it is; its limits may be others now.
+  if (former?.state === "done" && former.address === granted.address) {
+    const { bandwidth: _, ...lease } = former;
+    return { ...lease, ...limits };
+  }
   return {
     ...call.attachment,
     address: granted.address,
@@ -59,6 +65,7 @@ export function newLease(call: PodCall, granted: Granted, former: LeaseRow | und
     pod: podName(call.args),
     hostMac: "",
     podMac: "",
+    ...limits,
   };
 }
 
@@ -75,7 +82,17 @@ export function podName(args: Readonly<Record<string, string>>): string {
 export function podLink(lease: LeaseRow, { mtu, onEnis }: Pick<PodsOptions, "mtu" | "onEnis">): PodLink {
   const { hostName, netns, ifName, slot } = lease;
   const addresses = { v4: addressOfLease(lease) };
-  return { hostName, netns, ifName, addresses, ...(onEnis && { slot }), mtu, datapath: "veth" };
+  const bandwidth = lease.bandwidth === undefined ? undefined : decodeBandwidth(lease.bandwidth);
+  return {
+    hostName,
+    netns,
+    ifName,
+    addresses,
+    ...(onEnis && { slot }),
+    mtu,
+    datapath: "veth",
+    ...(bandwidth && { bandwidth }),
+  };
 }
 
 /** The store keeps text that this agent wrote; anything else in it is damage. */

@@ -7,8 +7,8 @@ import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../proto/addr.ts";
 import { type Attachment, attachmentKey } from "../../proto/attachment.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { type Kernel } from "../core/kernel.ts";
-import { type PodCall } from "../rpc/request.ts";
+import { type Bandwidth, type Kernel } from "../core/kernel.ts";
+import { type AddCall } from "../rpc/request.ts";
 import { type LeaseRow } from "../store/schema.ts";
 import { openLog } from "./log.ts";
 import { openPods, type OpenPods } from "./pods.ts";
@@ -24,6 +24,8 @@ export type MemoryKernel = {
   readonly kernel: Kernel;
   /** Address by name of the host's link. */
   readonly links: Map<string, Ipv4>;
+  /** The limits that `attachPod` was called with last, by name of the host's link. */
+  readonly limits: Map<string, Bandwidth>;
   /** What `checkPod` finds, by name of the host's link; taken away by `attachPod`. */
   readonly missing: Map<string, readonly string[]>;
   /** Makes every call fail. */
@@ -34,6 +36,7 @@ export type MemoryKernel = {
 
 function memoryKernel(): MemoryKernel {
   const links = new Map<string, Ipv4>();
+  const limits = new Map<string, Bandwidth>();
   const missing = new Map<string, readonly string[]>();
   const broken = { value: false };
   const gate: { value?: Promise<void> } = {};
@@ -59,10 +62,11 @@ function memoryKernel(): MemoryKernel {
       if (broken.value) return failed(BROKEN);
       return ok(links.has(hostName) ? (missing.get(hostName) ?? []) : [`link ${hostName} is missing`]);
     },
-    async attachPod({ hostName, addresses: { v4 } }) {
+    async attachPod({ hostName, addresses: { v4 }, bandwidth = {} }) {
       await gate.value;
       if (broken.value) return failed(BROKEN);
       if (v4 !== undefined) links.set(hostName, v4);
+      limits.set(hostName, bandwidth);
       missing.delete(hostName);
       return ok({ hostMac, podMac, gateways: { v4: gateway } });
     },
@@ -72,7 +76,7 @@ function memoryKernel(): MemoryKernel {
       return ok(undefined);
     },
   };
-  return { kernel, links, missing, broken, gate };
+  return { kernel, links, limits, missing, broken, gate };
 }
 
 function mac(text: string): Mac {
@@ -119,11 +123,12 @@ export function openPodsLab(leases: readonly LeaseRow[] = []): PodsLab {
   return { ...lab, ...memory, pods, gone, kept, addresses };
 }
 
-export function podCall(containerId: string, more: Partial<PodCall> = {}): PodCall {
+export function podCall(containerId: string, more: Partial<AddCall> = {}): AddCall {
   return {
     attachment: attachment(containerId),
     netns: `/run/netns/${containerId}`,
     args: {},
+    bandwidth: {},
     deadlineMs: 30_000,
     traceparent: "",
     signal: new AbortController().signal,

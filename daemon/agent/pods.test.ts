@@ -36,6 +36,21 @@ describe("openPods()", () => {
     expect(addresses().toSorted()).toEqual(ONE_USED);
   });
 
+  it("gives the kernel the limits of the last ADD, and keeps them with the lease", async () => {
+    const { pods, limits, missing } = openPodsLab();
+    const rate = { bitsPerSecond: 10_000_000, burstBytes: 0 };
+    const both = { ingress: rate, egress: { bitsPerSecond: 2000, burstBytes: 500 } };
+    for (const bandwidth of [both, { egress: rate }, {}]) {
+      expect(await pods.add(podCall("a", { bandwidth }))).toMatchObject({ ok: true });
+      expect([...limits.values()]).toEqual([bandwidth]);
+      const [[hostName = ""] = []] = limits;
+      limits.clear();
+      missing.set(hostName, ["route is missing"]);
+      await pods.mendAll();
+      expect([...limits.values()]).toEqual([bandwidth]);
+    }
+  });
+
   it("gives the address back where the interface could not be made", async () => {
     const { pods, broken, addresses, links } = openPodsLab();
     broken.value = true;

@@ -86,7 +86,7 @@ async function attachAgain(
   return repaired;
 }
 
-/** The link is whole; it is taken away again where its limits cannot be had. */
+/** The link is whole. A new one is taken away again where its limits cannot be had; that of a running pod stays. */
 async function limited(
   ports: PodPorts,
   pod: PodLink,
@@ -95,7 +95,7 @@ async function limited(
 ): Promise<Result<PodInterfaces>> {
   const made = await make(ports.client, limitsOf(pod, ends.hostIndex));
   if (made.ok) return ok(podInterfaces(pod, ends));
-  await ports.remove(pod);
+  if (make === makeLimits) await ports.remove(pod);
   return made;
 }
 

@@ -7,6 +7,8 @@ import { type Attachment } from "../../proto/attachment.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { PROTOCOL } from "../../proto/paths.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
+import { bandwidthRequest } from "../core/datapath/bandwidth-request.ts";
+import { type Bandwidth } from "../core/kernel.ts";
 import { type AttachmentRequest, type CallMessage, type GcRequest } from "./contract.ts";
 
 /** One ADD or DEL as the agent handles it. */
@@ -22,6 +24,9 @@ export type PodCall = {
   /** Fires when the caller is gone (its connection is closed) or its deadline has passed: nobody will read the answer. */
   readonly signal: AbortSignal;
 };
+
+/** ADD: with the limits that the runtime asks for. */
+export type AddCall = PodCall & { readonly bandwidth: Bandwidth };
 
 /** CHECK: `prevResult` is the result of ADD that the runtime kept, as it stands in the configuration. */
 export type CheckCall = PodCall & { readonly prevResult: unknown };
@@ -82,6 +87,13 @@ export function checkPodCall(
   });
 }
 
+export function checkAddCall(request: AttachmentRequest, signal: AbortSignal): Result<AddCall> {
+  const call = checkPodCall(request, true, signal);
+  if (!call.ok) return call;
+  const bandwidth = bandwidthRequest(configOf(request.call?.config));
+  return bandwidth.ok ? ok({ ...call.value, bandwidth: bandwidth.value }) : bandwidth;
+}
+
 /** CNI SPEC.md 1.1.0, section "CHECK": the configuration has to carry `prevResult`. */
 export function checkCheckCall(request: AttachmentRequest, signal: AbortSignal): Result<CheckCall> {
   const call = checkPodCall(request, true, signal);
@@ -92,11 +104,16 @@ export function checkCheckCall(request: AttachmentRequest, signal: AbortSignal):
 }
 
 function prevResultOf(config: Uint8Array | undefined): unknown {
+  const parsed = configOf(config);
+  return typeof parsed === "object" && parsed !== null && "prevResult" in parsed
+    ? (parsed.prevResult ?? undefined)
+    : undefined;
+}
+
+/** `undefined` where it is no JSON: the plugin has read it already. */
+function configOf(config: Uint8Array | undefined): unknown {
   try {
-    const parsed: unknown = JSON.parse(new TextDecoder().decode(config));
-    return typeof parsed === "object" && parsed !== null && "prevResult" in parsed
-      ? (parsed.prevResult ?? undefined)
-      : undefined;
+    return JSON.parse(new TextDecoder().decode(config));
   } catch {
     return undefined;
   }

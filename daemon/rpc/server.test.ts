@@ -120,6 +120,11 @@ async function askGc(more: object): Promise<Answer> {
   return ask("Gc", { call: REQUEST.call, network: "terway", ...more });
 }
 
+function withRuntime(runtimeConfig: unknown): object {
+  const config = Buffer.from(JSON.stringify({ runtimeConfig }));
+  return { ...REQUEST, call: { ...REQUEST.call, config } };
+}
+
 describe("openRpcServer()", () => {
   it("passes a call on and its result back", async () => {
     const { error, reply, timing } = await ask("Add", REQUEST);
@@ -129,6 +134,7 @@ describe("openRpcServer()", () => {
     expect(seen).toEqual([
       {
         attachment: { network: "terway", containerId: "c1", ifName: "eth0" },
+        bandwidth: {},
         netns: "/run/netns/p",
         args: { IgnoreUnknown: "1", K8S_POD_NAME: "web" },
         deadlineMs: 5000,
@@ -194,6 +200,20 @@ describe("openRpcServer()", () => {
       expect(error?.details).toContain(text);
     }
     expect(seen).toEqual([]);
+  });
+
+  it("passes the limits on that the runtime asks for, and refuses what is none before anything is done", async () => {
+    await ask("Add", withRuntime({ bandwidth: { IngressRate: 10_000_000, IngressBurst: 4_294_967_295 } }));
+    expect(seen).toMatchObject([{ bandwidth: { ingress: { bitsPerSecond: 10_000_000, burstBytes: 0 } } }]);
+    const bad = withRuntime({ bandwidth: { egressRate: "10Mb" } });
+    const { error } = await ask("Add", bad);
+    expect(error?.code).toBe(3);
+    expect(error?.details).toContain(
+      'runtimeConfig.bandwidth.egressRate: is "10Mb"; wanted is bits a second',
+    );
+    expect(seen).toHaveLength(1);
+    // DEL succeeds whatever the configuration has become.
+    expect((await ask("Del", bad)).error?.details).toContain("EBUSY");
   });
 
   it("accepts the protocol before this one", async () => {

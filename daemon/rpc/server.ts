@@ -34,6 +34,8 @@ import {
   type CheckCall,
   checkCheckCall,
   checkGcCall,
+  type AddCall,
+  checkAddCall,
   checkPodCall,
   deadlineOf,
   type GcCall,
@@ -56,7 +58,7 @@ export type AddResult = {
 export type Added = { readonly result: AddResult; readonly timing: Timing };
 
 export type AgentApi = {
-  readonly add: (call: PodCall) => Promise<Result<Added>>;
+  readonly add: (call: AddCall) => Promise<Result<Added>>;
   readonly del: (call: PodCall) => Promise<Result<void>>;
   readonly check: (call: CheckCall) => Promise<Result<void>>;
   readonly gc: (call: GcCall) => Promise<Result<void>>;
@@ -184,7 +186,7 @@ function handlers(
     };
   return {
     Add: unary<AttachmentRequest>(async (request, signal) => {
-      const call = checkPodCall(request, true, signal);
+      const call = checkAddCall(request, signal);
       if (!call.ok) return call;
       const added = await api.add(call.value);
       if (!added.ok) return added;

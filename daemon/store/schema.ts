@@ -5,7 +5,7 @@
  */
 
 /** Counts up with each incompatible change of the tables. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /**
  * `lease.state`: "pending" from the grant until the interface is made, then "done". A pending lease after a restart
@@ -31,6 +31,9 @@ export const SCHEMA = `
   CREATE TABLE IF NOT EXISTS cooldown (address TEXT PRIMARY KEY, until_ms REAL NOT NULL) STRICT, WITHOUT ROWID;
 `;
 
+/** Columns of `lease` that came later: a database of an earlier version gets them when it is opened. */
+export const LATER_LEASE_COLUMNS = { bandwidth: "TEXT" } as const;
+
 /** One attachment and all that DEL needs to undo it without asking anybody. */
 export type LeaseRow = {
   readonly network: string;
@@ -45,6 +48,8 @@ export type LeaseRow = {
   readonly pod: string;
   readonly hostMac: string;
   readonly podMac: string;
+  /** See `daemon/core/datapath/bandwidth-text.ts`. Absent: no limit. */
+  readonly bandwidth?: string;
 };
 
 /** Keys of `meta`. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type LeaseRow } from "./schema.ts";
+import { LATER_LEASE_COLUMNS, type LeaseRow } from "./schema.ts";
 import { openStore, type Store } from "./store.ts";
 
 let directory = "";
@@ -42,7 +42,7 @@ describe("openStore()", () => {
       expect(
         store.write([
           { kind: "put-lease", lease: LEASE },
-          { kind: "put-lease", lease: { ...LEASE, state: "done" } },
+          { kind: "put-lease", lease: { ...LEASE, state: "done", bandwidth: "ingress 1000 0" } },
           { kind: "put-eni", slot: 2, record: "{}" },
           { kind: "put-cooldown", address: "10.0.0.6", untilMs: 1700 },
           { kind: "put-meta", key: "limits", value: "[3,15]" },
@@ -52,7 +52,7 @@ describe("openStore()", () => {
     using store = open();
     expect(store.notices).toEqual([]);
     expect(store.load()).toEqual({
-      leases: [{ ...LEASE, state: "done" }],
+      leases: [{ ...LEASE, state: "done", bandwidth: "ingress 1000 0" }],
       enis: [{ slot: 2, record: "{}" }],
       cooldowns: [{ address: "10.0.0.6", untilMs: 1700 }],
       meta: { limits: "[3,15]" },
@@ -64,6 +64,30 @@ describe("openStore()", () => {
       { kind: "delete-cooldown", address: "10.0.0.6" },
     ]);
     expect(store.load()).toEqual({ leases: [], enis: [], cooldowns: [], meta: { limits: "[3,15]" } });
+  });
+
+  it("takes limits away that a lease has no more", () => {
+    using store = open();
+    store.write([{ kind: "put-lease", lease: { ...LEASE, bandwidth: "egress 1000 0" } }]);
+    store.write([{ kind: "put-lease", lease: LEASE }]);
+    expect(store.load().leases).toEqual([LEASE]);
+  });
+
+  it("gives a database of an earlier version the columns that it lacks, and keeps its leases", () => {
+    {
+      using store = open();
+      store.write([{ kind: "put-lease", lease: LEASE }]);
+    }
+    const earlier = new DatabaseSync(join(directory, "agent.db"));
+    for (const column of Object.keys(LATER_LEASE_COLUMNS))
+      earlier.exec(`ALTER TABLE lease DROP COLUMN ${column}`);
+    earlier.exec("PRAGMA user_version=1");
+    earlier.close();
+    using store = open();
+    expect(store.load().leases).toEqual([LEASE]);
+    const limited = { ...LEASE, bandwidth: "egress 1000 0" };
+    expect(store.write([{ kind: "put-lease", lease: limited }]).ok).toBe(true);
+    expect(store.load().leases).toEqual([limited]);
   });
 
   it("refuses one address for two attachments, and then writes nothing of the batch", () => {

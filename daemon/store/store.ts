@@ -11,6 +11,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import {
+  LATER_LEASE_COLUMNS,
   type LeaseRow,
   type MetaKey,
   outlivesBoot,
@@ -127,6 +128,14 @@ function prepare(db: DatabaseSync, bootId: string): string[] {
     );
   }
   db.exec(SCHEMA);
+  const columns = new Set(
+    db
+      .prepare("SELECT name FROM pragma_table_info('lease')")
+      .all()
+      .map(({ name }) => name),
+  );
+  for (const [name, type] of Object.entries(LATER_LEASE_COLUMNS))
+    if (!columns.has(name)) db.exec(`ALTER TABLE lease ADD COLUMN ${name} ${type}`);
   db.exec(`PRAGMA user_version=${SCHEMA_VERSION}`);
   const before = db.prepare("SELECT value FROM meta WHERE key = 'boot'").get()?.["value"];
   db.prepare(
@@ -144,10 +153,10 @@ type Writer = (changes: readonly StoreChange[]) => void;
 
 function openWriter(db: DatabaseSync): Writer {
   const putLease = db.prepare(
-    `INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    `INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (network, container_id, ifname) DO UPDATE SET address = excluded.address, slot = excluded.slot,
      state = excluded.state, host_name = excluded.host_name, netns = excluded.netns, pod = excluded.pod,
-     host_mac = excluded.host_mac, pod_mac = excluded.pod_mac`,
+     host_mac = excluded.host_mac, pod_mac = excluded.pod_mac, bandwidth = excluded.bandwidth`,
   );
   const deleteLease = db.prepare("DELETE FROM lease WHERE network = ? AND container_id = ? AND ifname = ?");
   const putEni = upsert(db, "eni (slot, record)", "slot", "record");
@@ -159,7 +168,7 @@ function openWriter(db: DatabaseSync): Writer {
     switch (change.kind) {
       case "put-lease": {
         const l = change.lease;
-        const state = [l.state, l.hostName, l.netns, l.pod, l.hostMac, l.podMac];
+        const state = [l.state, l.hostName, l.netns, l.pod, l.hostMac, l.podMac, l.bandwidth ?? null];
         return putLease.run(l.network, l.containerId, l.ifName, l.address, l.slot, ...state);
       }
       case "delete-lease":
@@ -225,6 +234,7 @@ function load(db: DatabaseSync): Stored {
         pod: text(row["pod"]),
         hostMac: text(row["host_mac"]),
         podMac: text(row["pod_mac"]),
+        ...(typeof row["bandwidth"] === "string" && { bandwidth: row["bandwidth"] }),
       })),
     enis: db
       .prepare("SELECT slot, record FROM eni ORDER BY slot")

@@ -118,6 +118,11 @@ describe("containerd", () => {
           "io.kubernetes.cri.pod-annotations": annotations,
         },
       });
+      // The limits hold on the node, to the pod and from it; a pod without annotations has none.
+      const shown = await must("ip", ["netns", "exec", node.namespace, "tc", "qdisc", "show"]);
+      const buckets = shown.split("\n").filter((line) => line.startsWith("qdisc tbf"));
+      const rates = buckets.map((line) => line.replace(/^.* dev (t[wi])\w+ .* rate (\w+) .*$/, "$1 $2"));
+      expect(rates.toSorted((a, b) => a.localeCompare(b))).toEqual(["ti 20Mbit", "tw 10Mbit"]);
       expect(runtime.agent().process.output()).toContain('"pod":"default/first"');
       await runtime.end(first.id);
       await runtime.end(second.id);

@@ -115,6 +115,14 @@ export function oneOfAnyCase<const Word extends string>(
     .register(kinds, kindOf(exact));
 }
 
+/** An object whose members are all true or false. */
+export function switches(example: string) {
+  const wanted = `an object of true and false, such as ${example}`;
+  return z
+    .record(z.string(), z.boolean({ error: "true or false" }), { error: wanted })
+    .register(kinds, { type: "object", range: "true, false", wanted });
+}
+
 /** A whole number. */
 export function count(min: number, max: number) {
   const kind: Kind = {

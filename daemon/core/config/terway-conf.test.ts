@@ -49,8 +49,12 @@ const WRONG: readonly (readonly [text: string, said: string])[] = [
     "1:2 veth_prefix is known but not supported by this version, and is ignored -> remove the key",
   ],
   [
-    '{"capabilities":{"bandwidth":true}}',
-    "1:2 capabilities is known but not supported by this version, and is ignored -> remove the key",
+    '{"capabilities":{"bandwidth":"yes"}}',
+    '1:30 capabilities.bandwidth is the string "yes"; true or false is wanted -> -',
+  ],
+  [
+    '{"bandwidth_mode":"edt"}',
+    '1:19 bandwidth_mode is the string "edt"; "tc" ("edt" is known but not supported by this version) is wanted -> -',
   ],
   [
     '{"max_pool_size":5}',
@@ -70,6 +74,7 @@ describe("parseTerwayConf()", () => {
 
   it("honours every key", () => {
     const text = `{"cniVersion":"1.0.0","name":"pods","type":"terway","eniip_virtual_type":"Veth","mtu":8500,
+      "capabilities":{"bandwidth":true,"io.kubernetes.cri.pod-annotations":true},"bandwidth_mode":"tc",
       "host_stack_cidrs":["169.254.20.10/32"],"agent_socket":"/run/a.sock"}`;
     expect(parseTerwayConf(text)).toEqual({
       ok: true,

@@ -7,7 +7,7 @@
 import * as z from "zod";
 import { SOCKET_CONFIG_KEY, SPOOL_CONFIG_KEY } from "../../../proto/paths.ts";
 import { key, type KeyTable, later } from "./key-table.ts";
-import { cidrList, count, networkName, oneOf, oneOfAnyCase, text } from "./kinds.ts";
+import { cidrList, count, networkName, oneOf, oneOfAnyCase, switches, text } from "./kinds.ts";
 
 const shape = {
   cniVersion: key(oneOf(["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]).default("0.3.0"), {
@@ -29,6 +29,14 @@ const shape = {
   host_stack_cidrs: key(cidrList().prefault([]), {
     meaning:
       "Destinations that a pod reaches through the node's own network stack, such as a DNS cache on the node. With `veth` that is so for all of them, so it is checked and nothing else follows from it.",
+  }),
+  capabilities: key(switches('{"bandwidth": true}').prefault({}), {
+    meaning:
+      "What the runtime passes on. `bandwidth`: limits of the annotations `kubernetes.io/ingress-bandwidth` and `egress-bandwidth`; `io.kubernetes.cri.pod-annotations` (containerd): all annotations, so that `k8s.aliyun.com/ingress-bandwidth` and `egress-bandwidth` are heeded too.",
+  }),
+  bandwidth_mode: key(oneOf(["tc"], ["edt"]).default("tc"), {
+    meaning:
+      "How limits of bandwidth are carried out: `tc` is a token bucket in the kernel for each direction.",
   }),
   [SOCKET_CONFIG_KEY]: key(text("the path of a unix socket").optional(), {
     meaning: "Where the plugin finds the agent.",
@@ -54,11 +62,6 @@ const unsupported = {
     [false],
     "set mtu",
   ),
-  capabilities: later("What the runtime may pass on; bandwidth limits are not carried out.", "ignored", [
-    {},
-    { bandwidth: false },
-  ]),
-  bandwidth_mode: later("How bandwidth limits are carried out.", "ignored", []),
   enable_network_priority: later("Priorities between pods' traffic.", "refused", [false]),
   vlan_strip_type: later("For trunk ENIs.", "ignored", ["filter"]),
   disable_host_peer: later("For pods with an ENI of their own.", "refused", [false]),
