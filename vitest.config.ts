@@ -20,7 +20,7 @@ export default defineConfig({
       {
         test: {
           name: "root",
-          include: ["{cni,daemon,sim,test}/**/*.root.test.ts"],
+          include: ["{cni,daemon,sim,bench,test}/**/*.root.test.ts"],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
