@@ -4,11 +4,21 @@
  * @module
  */
 import { existsSync } from "node:fs";
-import { parseArguments, rootRefusal, USAGE } from "./agent/arguments.ts";
+import { failed, ok, type Result } from "../proto/result.ts";
+import {
+  type Arguments,
+  type HybridArguments,
+  parseArguments,
+  rootRefusal,
+  USAGE,
+} from "./agent/arguments.ts";
+import { checkHybridConf } from "./agent/hybrid-check.ts";
+import { openHybridParts } from "./agent/hybrid.ts";
 import { openLog } from "./agent/log.ts";
-import { runNode } from "./agent/node.ts";
+import { type NodeOptions } from "./agent/node-options.ts";
+import { type OpenNode, runNode } from "./agent/node.ts";
 import { openParts } from "./agent/parts.ts";
-import { loadConfig } from "./config/load.ts";
+import { loadCniConfig, loadConfig } from "./config/load.ts";
 
 /** Beside the bundle there is the bundled netlink thread; the sources have their own. */
 const BUNDLED_WORKER = new URL("netlink-worker.mjs", import.meta.url);
@@ -24,16 +34,14 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const config = await loadConfig({ configDir: args.configDir, secretDir: args.secretDir, env: process.env });
-  if (!config.ok) {
-    process.stderr.write(`terwayd: the configuration cannot be used\n${config.fault.report}\n`);
+  const mode = args.hybrid === undefined ? await onInstance(args) : await onPremises(args, args.hybrid);
+  if (!mode.ok) {
+    process.stderr.write(`terwayd: the configuration cannot be used\n${mode.fault}\n`);
     return 1;
   }
-  if (config.value.report !== "") process.stderr.write(`${config.value.report}\n`);
+  if (mode.value.report !== "") process.stderr.write(`${mode.value.report}\n`);
   if (args.check) {
-    process.stdout.write(
-      `terwayd: the configuration can be used; credentials: ${config.value.credentialsSource}\n`,
-    );
+    process.stdout.write(`terwayd: the configuration can be used; ${mode.value.summary}\n`);
     return 0;
   }
   const refusal = rootRefusal(process.getuid?.());
@@ -48,11 +56,44 @@ async function main(argv: readonly string[]): Promise<number> {
   // Also after an exception that nobody caught.
   process.once("exit", () => log.flush());
   const workerUrl = existsSync(BUNDLED_WORKER) ? { workerUrl: BUNDLED_WORKER } : {};
-  const options = { args, config: config.value, log, stop: stop.signal, ...workerUrl };
-  const outcome = await runNode(options, (store) => openParts(options, store));
+  const options = { args, log, stop: stop.signal, ...workerUrl };
+  const outcome = await runNode(options, mode.value.open(options));
   if (outcome.ok) return 0;
   process.stderr.write(`terwayd: ${outcome.fault.text}\n`);
   return 1;
+}
+
+/** Where the agent runs. `report`: warnings; `summary`: for `--check`. */
+type Mode = {
+  readonly report: string;
+  readonly summary: string;
+  readonly open: (options: NodeOptions) => OpenNode;
+};
+
+async function onInstance({ configDir, secretDir }: Arguments): Promise<Result<Mode, string>> {
+  const config = await loadConfig({ configDir, secretDir, env: process.env });
+  if (!config.ok) return failed(config.fault.report);
+  return ok({
+    report: config.value.report,
+    summary: `credentials: ${config.value.credentialsSource}`,
+    open: (options) => (store) => openParts({ ...options, config: config.value }, store),
+  });
+}
+
+/** An agent that starts may have a former network to go on with, so only a check minds what the file says. */
+async function onPremises(
+  { configDir, check }: Arguments,
+  hybrid: HybridArguments,
+): Promise<Result<Mode, string>> {
+  const config = await loadCniConfig(configDir);
+  if (!config.ok) return failed(config.fault.report);
+  const checked = check ? checkHybridConf(hybrid) : ok({ report: "", summary: "" });
+  if (!checked.ok) return checked;
+  return ok({
+    report: [config.value.report, checked.value.report].filter((part) => part !== "").join("\n"),
+    summary: checked.value.summary,
+    open: (options) => (store) => openHybridParts({ ...options, hybrid }, store),
+  });
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -36,6 +36,10 @@ export type Fault =
       readonly cause?: string;
       readonly retryAfterMs?: number;
     }
+  /** All addresses of the block of a hybrid node are in use. */
+  | { readonly kind: "block-full"; readonly block: string; readonly reason: string }
+  /** A hybrid node has no block to take addresses from. */
+  | { readonly kind: "no-block"; readonly reason: string }
   /** The cloud refused. */
   | {
       readonly kind: "cloud";
@@ -101,6 +105,8 @@ const CNI_CODE = {
   "attachment-busy": 11,
   "not-ready": 11,
   "no-address": 11,
+  "block-full": 11,
+  "no-block": 11,
   cloud: 11,
   "cloud-unreachable": 11,
   metadata: 11,
@@ -129,6 +135,8 @@ const GRPC_STATUS = {
   "attachment-busy": 10, // ABORTED
   "not-ready": 14,
   "no-address": 8, // RESOURCE_EXHAUSTED
+  "block-full": 8,
+  "no-block": 14,
   cloud: 14,
   "cloud-unreachable": 14,
   metadata: 14,
@@ -178,6 +186,10 @@ export function describeFault(fault: Fault): string {
       return `the terway agent is not ready: ${fault.reason}`;
     case "no-address":
       return `no address for the pod: ${fault.reason}${because(fault.cause)}`;
+    case "block-full":
+      return `no address for the pod: block ${fault.block} of this node is full: ${fault.reason}`;
+    case "no-block":
+      return `no address for the pod: ${fault.reason}`;
     case "cloud":
       return `${fault.action} for ${fault.target}: ${fault.code}: ${fault.message} (request ${fault.requestId})`;
     case "cloud-unreachable":
@@ -239,6 +251,10 @@ export function remedyFor(fault: Fault): string {
       return "wait; the runtime will try again";
     case "no-address":
       return "add a vSwitch with free addresses for this zone to eni-config, or place fewer pods on this node";
+    case "block-full":
+      return "place fewer pods on this node, or choose a smaller nodeMaskSize and a larger block";
+    case "no-block":
+      return "correct the record of this node where the hybrid network is described (docs/hybrid-configuration.md)";
     case "cloud":
       return fault.remedy;
     case "cloud-unreachable":

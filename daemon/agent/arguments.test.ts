@@ -34,6 +34,21 @@ describe("parseArguments()", () => {
     });
   });
 
+  it("takes the file of a hybrid network and the node's name together, or neither", () => {
+    expect(parseArguments(["--hybrid-conf", "/f", "--node-name", "n"])).toMatchObject({
+      ok: true,
+      value: { hybrid: { confPath: "/f", nodeName: "n" } },
+    });
+    expect(parseArguments(["--hybrid-conf", "/f"])).toEqual({
+      ok: false,
+      fault: "--hybrid-conf needs --node-name: which record of the file is this node's",
+    });
+    expect(parseArguments(["--node-name", "n"])).toEqual({
+      ok: false,
+      fault: "--node-name is for --hybrid-conf, which is missing",
+    });
+  });
+
   it("refuses what it does not know in one sentence", () => {
     const table: readonly (readonly [readonly string[], string])[] = [
       [["--nonsense"], "Unknown option '--nonsense'"],

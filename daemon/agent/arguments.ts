@@ -14,6 +14,14 @@ import {
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { LOG_LEVELS } from "./log.ts";
 
+/** Hybrid mode: no cloud, addresses of the node's block. */
+export type HybridArguments = {
+  /** The file that describes the hybrid network. */
+  readonly confPath: string;
+  /** Of this node's record in it. */
+  readonly nodeName: string;
+};
+
 export type Arguments = {
   readonly configDir: string;
   readonly secretDir: string;
@@ -25,6 +33,7 @@ export type Arguments = {
   readonly cniConfDir?: string;
   /** Where the node's root is; absent where its programs need not be kept from our links. */
   readonly hostRoot?: string;
+  readonly hybrid?: HybridArguments;
   readonly logLevel: (typeof LOG_LEVELS)[number];
   /** Give every ENI back, clean the node, end. */
   readonly drain: boolean;
@@ -43,6 +52,9 @@ export const USAGE = `terwayd: gives ENI addresses to the pods of this node
   --cni-conf-dir D  write 10-terway.conflist there when pods can be served   (not written)
   --host-root DIR   the node's root: drop-in files below it keep NetworkManager,
                     systemd-networkd and cloud-init from our links and ENIs  (not written)
+  --hybrid-conf F   on premises: no cloud; addresses are of the node's block of the network that F
+                    describes (docs/hybrid-configuration.md); of --config only 10-terway.conf is read
+  --node-name NAME  with --hybrid-conf: which record of F is this node's
   --log-level L     ${LOG_LEVELS.join(", ")}                                 (info)
   --check           read the configuration, say what is wrong with it, end
   --drain           with no pod left: give every ENI back to the cloud, remove all that is ours from the node, end
@@ -67,6 +79,8 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
         "spool-dir": { type: "string" },
         "cni-conf-dir": { type: "string" },
         "host-root": { type: "string" },
+        "hybrid-conf": { type: "string" },
+        "node-name": { type: "string" },
         "log-level": { type: "string", default: "info" },
         check: { type: "boolean", default: false },
         drain: { type: "boolean", default: false },
@@ -76,6 +90,8 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
     const logLevel = LOG_LEVELS.find((level) => level === values["log-level"]);
     if (logLevel === undefined)
       return failed(`--log-level ${values["log-level"]}: give one of ${LOG_LEVELS.join(", ")}`);
+    const hybrid = hybridArguments(values["hybrid-conf"], values["node-name"]);
+    if (!hybrid.ok) return hybrid;
     const cniConfDir = values["cni-conf-dir"];
     const hostRoot = values["host-root"];
     return ok({
@@ -86,6 +102,7 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
       spoolDir: values["spool-dir"] ?? join(values["state-dir"], "spool"),
       ...(cniConfDir !== undefined && { cniConfDir }),
       ...(hostRoot !== undefined && { hostRoot }),
+      ...(hybrid.value !== undefined && { hybrid: hybrid.value }),
       logLevel,
       drain: values.drain,
       check: values.check,
@@ -94,6 +111,19 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
   } catch (error) {
     return failed(error instanceof Error ? error.message : String(error));
   }
+}
+
+function hybridArguments(
+  confPath: string | undefined,
+  nodeName: string | undefined,
+): Result<HybridArguments | undefined, string> {
+  if (confPath === undefined)
+    return nodeName === undefined
+      ? ok(undefined)
+      : failed("--node-name is for --hybrid-conf, which is missing");
+  return nodeName === undefined || nodeName === ""
+    ? failed("--hybrid-conf needs --node-name: which record of the file is this node's")
+    : ok({ confPath, nodeName });
 }
 
 /** Why a user who is not root cannot run the agent; `undefined` for root, or where there are no user ids. */

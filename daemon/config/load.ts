@@ -92,6 +92,18 @@ export async function loadConfig(options: LoadOptions): Promise<Result<LoadedCon
   });
 }
 
+/**
+ * `10-terway.conf` alone, for a node without a cloud. `report`: the warnings as a compiler would print them; empty where there
+ * are none.
+ */
+export async function loadCniConfig(
+  configDir: string,
+): Promise<Result<{ readonly cni: TerwayConf; readonly report: string }, ConfigFault>> {
+  const { config, problems, report } = await readConfig(join(configDir, "10-terway.conf"), parseTerwayConf);
+  if (config !== undefined) return ok({ cni: config, report: report.warnings });
+  return failed({ kind: "config", problems, report: lines([report.problems, report.warnings]) });
+}
+
 async function readConfig<Config>(
   path: string,
   parse: (text: string) => Parsed<Config>,

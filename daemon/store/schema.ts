@@ -52,8 +52,8 @@ export type LeaseRow = {
   readonly bandwidth?: string;
 };
 
-/** Keys of `meta`. */
-export type MetaKey = "limits" | "facts";
+/** Keys of `meta`. `hybrid`: the hybrid network in the format of its file, as it last had a record of this node. */
+export type MetaKey = "limits" | "facts" | "hybrid";
 
 export type StoreChange =
   | { readonly kind: "put-lease"; readonly lease: LeaseRow }

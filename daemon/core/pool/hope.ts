@@ -7,6 +7,7 @@
 import { describeFault, type Fault } from "../../../proto/fault.ts";
 import { isIpv6 } from "../../../proto/addr6.ts";
 import { type Family, wantsPairs } from "../ip-stack.ts";
+import { whyNoBlockAddress } from "./block.ts";
 import { type Draft } from "./draft.ts";
 import { isInhibited, isSoon, SOON_MS } from "./grow.ts";
 import { type Eni, type Pool } from "./model.ts";
@@ -93,14 +94,19 @@ function supplyOfFamily(pool: Pool, eni: Eni, family: Family, nowMs: number): nu
 /** When the addresses that cool down are free again, the first one first. */
 function coolingTimes(pool: Pool): number[] {
   const times: number[] = [];
-  for (const eni of pool.enis.values())
+  for (const eni of pool.enis.values()) {
+    // A former block of the node: nobody new gets its addresses.
+    if (eni.state.kind === "detaching") continue;
     for (const [address, state] of eni.addresses)
       if (state.kind === "cooling" && !isIpv6(address)) times.push(state.untilMs);
+  }
   return times.sort((a, b) => a - b);
 }
 
 /** Why no address can be had, most telling first. */
 export function whyNot(pool: Pool, nowMs: number): Fault {
+  const ofBlock = whyNoBlockAddress(pool);
+  if (ofBlock !== undefined) return ofBlock;
   if (!pool.cloudSeen && pool.survey.fault !== undefined) return pool.survey.fault.fault;
   if (roomForEnis(pool, false) <= 0 && !isInhibited(pool, nowMs)) return whyFull(pool, nowMs);
   if (pool.inhibited !== undefined && isInhibited(pool, nowMs)) return pool.inhibited.fault;

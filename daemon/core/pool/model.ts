@@ -32,6 +32,8 @@
 import { type Ipv4, type Mac } from "../../../proto/addr.ts";
 import { type IpAddress, type Ipv6 } from "../../../proto/addr6.ts";
 import { type Attachment } from "../../../proto/attachment.ts";
+import { type Cidr } from "../../../proto/cidr.ts";
+import { type Cidr6 } from "../../../proto/cidr6.ts";
 import { type Fault } from "../../../proto/fault.ts";
 import { type EniId, type InstanceId, type SecurityGroupId, type VSwitchId } from "../../../proto/ids.ts";
 import {
@@ -183,8 +185,16 @@ export type Inhibition = { readonly untilMs: number; readonly tries: number; rea
 /** `slot`: where the ENI was, if a pod has the address; its routing table follows from it. */
 export type Unplaced = { readonly state: AddressState; readonly slot?: number };
 
+/** A hybrid node's block, or why it has none. `cidr6`: pods get an address of each. */
+export type OwnBlock =
+  | { readonly kind: "block"; readonly cidr: Cidr; readonly cidr6?: Cidr6 }
+  /** For people: what is wrong and what to do. */
+  | { readonly kind: "none"; readonly reason: string };
+
 export type Pool = {
   readonly settings: PoolSettings;
+  /** Present where addresses are of the node's block, and there is no cloud: see `block.ts`. */
+  readonly block?: OwnBlock;
   readonly limits: Limits;
   /** The part of `limits` that refusals of the cloud taught: what is worth keeping. */
   readonly learnt: Partial<Limits>;
@@ -263,6 +273,8 @@ export type PoolEvent = { readonly nowMs: number } & (
   | ({ readonly kind: "detach-failed"; readonly failure: CloudFailure } & OfEni)
   | ({ readonly kind: "delete-accepted" } & OfEni)
   | ({ readonly kind: "delete-failed"; readonly failure: CloudFailure } & OfEni)
+  /** Hybrid mode: what the node's block is now. */
+  | { readonly kind: "block-set"; readonly own: OwnBlock }
   | { readonly kind: "ticked" }
 );
 

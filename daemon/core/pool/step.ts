@@ -12,6 +12,7 @@ import {
   repeatAssign,
   sendUnassign,
 } from "./assign.ts";
+import { onBlockSet, settleBlocks } from "./block.ts";
 import { type Draft, edit, isKnown, type KnownEni, openDraft } from "./draft.ts";
 import {
   onAttachAccepted,
@@ -41,6 +42,7 @@ export function step(pool: Pool, event: PoolEvent): Step {
   const draft = openDraft(pool, event.nowMs);
   take(draft, event);
   thaw(draft);
+  settleBlocks(draft);
   serve(draft);
   repeatCalls(draft);
   look(draft);
@@ -100,6 +102,8 @@ function take(draft: Draft, event: PoolEvent): void {
       return onLeaveAccepted(draft, event.slot, event.eni, "deleting");
     case "delete-failed":
       return onLeaveFailed(draft, event.slot, event.eni, { kind: "deleting", failure: event.failure });
+    case "block-set":
+      return onBlockSet(draft, event.own);
     case "ticked":
       return;
     default:
