@@ -147,7 +147,7 @@ function givenKeys(place: Place) {
   const warnings: Problem[] = [];
   for (const [name, value] of Object.entries(members)) {
     const path = [...at, name];
-    const span = document.keySpan(path);
+    const span = () => document.keySpan(path);
     const schema = Object.hasOwn(table.schema.shape, name) ? table.schema.shape[name] : undefined;
     if (schema !== undefined) {
       // null and "" mean "not given", as an unfilled ConfigMap has them.
@@ -155,7 +155,7 @@ function givenKeys(place: Place) {
       given.push([name, value]);
       if (docOf(schema).noEffect === true) {
         const message = `${pathText(path)} has no effect in this version`;
-        warnings.push(document.problemAt(span, path, message, "remove the key"));
+        warnings.push(document.problemAt(span(), path, message, "remove the key"));
       }
       continue;
     }
@@ -167,7 +167,7 @@ function givenKeys(place: Place) {
       const message = refused
         ? `${pathText(path)} is not supported by this version, and to ignore it would not give what it asks for`
         : `${pathText(path)} is known but not supported by this version, and is ignored`;
-      (refused ? problems : warnings).push(document.problemAt(span, path, message, known.instead));
+      (refused ? problems : warnings).push(document.problemAt(span(), path, message, known.instead));
     }
   }
   return { given: Object.fromEntries(given), problems, warnings };

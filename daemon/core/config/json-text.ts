@@ -89,8 +89,6 @@ export function readJsonObject(text: string, rules: JsonRules = STRICT): JsonRea
 }
 
 function documentOf(text: string, root: Node, problemAt: JsonDocument["problemAt"]): JsonDocument {
-  const values = new Map<string, Span>();
-  const keys = new Map<string, Span>();
   const placeholders: Placeholder[] = [];
   const repeated: { readonly path: Path; readonly span: Span }[] = [];
 
@@ -105,45 +103,65 @@ function documentOf(text: string, root: Node, problemAt: JsonDocument["problemAt
       span: { offset: node.offset + field.index, length: field[0].length },
     });
   };
-  const member = (property: Node, path: Path): readonly [string, unknown] => {
-    const [key, value] = property.children ?? [];
-    if (key === undefined || value === undefined) throw new Error("a member without value passed the parser");
-    const inner = [...path, String(key.value)];
-    if (keys.has(idOf(inner))) repeated.push({ path: inner, span: key });
-    keys.set(idOf(inner), key);
-    noteField(key, inner);
-    return [String(key.value), convert(value, inner)];
+  const members = (node: Node, path: Path): Readonly<Record<string, unknown>> => {
+    const names = new Set<string>();
+    const entries = (node.children ?? []).map((property): [string, unknown] => {
+      const [key, value] = property.children ?? [];
+      if (key === undefined || value === undefined)
+        throw new Error("a member without value passed the parser");
+      const name = String(key.value);
+      const inner = [...path, name];
+      if (names.has(name)) repeated.push({ path: inner, span: key });
+      names.add(name);
+      noteField(key, inner);
+      return [name, convert(value, inner)];
+    });
+    return Object.fromEntries(entries);
   };
   const convert = (node: Node, path: Path): unknown => {
-    values.set(idOf(path), node);
-    if (node.type === "object") {
-      return Object.fromEntries((node.children ?? []).map((property) => member(property, path)));
-    }
+    if (node.type === "object") return members(node, path);
     if (node.type === "array") return (node.children ?? []).map((item, at) => convert(item, [...path, at]));
     if (node.type === "string" || node.type === "null") noteField(node, path);
     return node.value;
   };
 
-  const value = Object.fromEntries((root.children ?? []).map((property) => member(property, [])));
+  const value = members(root, []);
   const valueSpan = (path: readonly PropertyKey[]): Span => {
-    for (let length = path.length; length > 0; length -= 1) {
-      const span = values.get(idOf(path.slice(0, length)));
-      if (span !== undefined) return span;
+    let found: Span = { offset: root.offset, length: 1 };
+    let node: Node | undefined = root;
+    for (const part of path) {
+      node = partOf(node, part)?.value;
+      if (node === undefined) break;
+      found = node;
     }
-    return { offset: root.offset, length: 1 };
+    return found;
   };
-  const keySpan = (path: readonly PropertyKey[]): Span => keys.get(idOf(path)) ?? valueSpan(path);
+  const keySpan = (path: readonly PropertyKey[]): Span => {
+    let node: Node | undefined = root;
+    for (const part of path.slice(0, -1)) node = node && partOf(node, part)?.value;
+    const last = path.at(-1);
+    return (node && last !== undefined ? partOf(node, last)?.key : undefined) ?? valueSpan(path);
+  };
   return { value, placeholders, repeated, valueSpan, keySpan, problemAt };
+}
+
+/** A member, the last one of its name, or an entry. */
+function partOf(
+  { type, children = [] }: Node,
+  part: PropertyKey,
+): { readonly key?: Node; readonly value: Node } | undefined {
+  if (type === "array") {
+    const value = children[Number(part)];
+    return value && { value };
+  }
+  const [key, value] = children.findLast(({ children: pair }) => pair?.[0]?.value === part)?.children ?? [];
+  return key === undefined || value === undefined ? undefined : { key, value };
 }
 
 /** The width of a template field that starts here (the parser saw `null` in its place). */
 function fieldWidth(text: string, node: Node): number {
   if (!text.startsWith("{{", node.offset)) return 0;
   return text.indexOf("}}", node.offset) + 2 - node.offset;
-}
-
-function idOf(path: readonly PropertyKey[]): string {
-  return JSON.stringify(path);
 }
 
 function tooDeepAt(text: string): number | undefined {
