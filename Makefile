@@ -14,7 +14,7 @@ demo: setup ## Two nodes, forty pods and their traffic on the simulated VPC (roo
 	@node test/demo/main.ts
 
 test: setup ## Everything CI runs: check, unit tests, kernel and end-to-end tests (root)
-	@pkg-config/setup.sh test runtime
+	@pkg-config/setup.sh test runtime uml
 	@test/run.sh
 
 test-unit: ## Tests that need no root

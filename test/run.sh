@@ -9,8 +9,10 @@ failed=0
 TEST_NOTES=$(mktemp)
 # Tests that failed, a line each (test/report.ts).
 TEST_FAILURES=$(mktemp)
-export TEST_NOTES TEST_FAILURES
-trap 'rm -f "$TEST_NOTES" "$TEST_FAILURES"' EXIT
+# Which packets pass on which datapath (test/matrix).
+TEST_MATRIX=$(mktemp)
+export TEST_NOTES TEST_FAILURES TEST_MATRIX
+trap 'rm -f "$TEST_NOTES" "$TEST_FAILURES" "$TEST_MATRIX"' EXIT
 
 # step TITLE COMMAND...: one line of progress, the output, the verdict.
 step() {
@@ -31,6 +33,7 @@ step "build" npm run -s bundle
 step "unit tests (no root)" npm run -s test
 step "kernel and end-to-end tests (root)" npm run -s test:root
 step "demo" node test/demo/main.ts
+cat "$TEST_MATRIX"
 sed 's/^/note: /' "$TEST_NOTES"
 sed 's/^/failed: /' "$TEST_FAILURES"
 printf '%s passed, %s failed\n' "$passed" "$failed"
