@@ -11,7 +11,16 @@ import { type PodInterfaces } from "../core/kernel.ts";
 import { type AddCall } from "../rpc/request.ts";
 import { type Added, type AddResult } from "../rpc/server.ts";
 import { type LeaseRow } from "../store/schema.ts";
-import { newLease, podLink, podName, type Pods, release, remove, roundMs } from "./leases.ts";
+import {
+  loggedAddresses,
+  newLease,
+  podLink,
+  podName,
+  type Pods,
+  release,
+  remove,
+  roundMs,
+} from "./leases.ts";
 import { type Grant } from "./loop.ts";
 
 /** Taken off the caller's deadline, so that our answer with the cause arrives before the caller gives up. */
@@ -32,7 +41,7 @@ export async function attach(pods: Pods, call: AddCall): Promise<Result<Added>> 
     log.warn({ ...about, fault: grant.fault, tookMs }, "no address for the pod");
     return grant;
   }
-  const lease = newLease(call, grant.value, held.get(key)?.lease);
+  const lease = newLease(call, grant.value, held.get(key)?.lease, pods.loop.pool().settings.ipStack);
   held.set(key, { lease, sinceMs: startedMs });
   const made = await makeInterface(pods, call, lease, startedMs);
   const madeMs = nowMs();
@@ -53,7 +62,7 @@ export async function attach(pods: Pods, call: AddCall): Promise<Result<Added>> 
     netlink: roundMs(madeMs - grantedMs),
     total: roundMs(doneMs - startedMs),
   };
-  log.info({ ...about, address: lease.address, slot: lease.slot, ...took, timing }, "pod attached");
+  log.info({ ...about, ...loggedAddresses(lease), slot: lease.slot, ...took, timing }, "pod attached");
   return ok({ result: resultOf(done, made.value, pods), timing });
 }
 
@@ -83,7 +92,12 @@ async function acquire(pods: Pods, call: AddCall, startedMs: number): Promise<Re
     deadlineMs: startedMs + waitMs,
     leaseOf: (granted) => ({
       kind: "put-lease",
-      lease: newLease(call, granted, held.get(attachmentKey(attachment))?.lease),
+      lease: newLease(
+        call,
+        granted,
+        held.get(attachmentKey(attachment))?.lease,
+        loop.pool().settings.ipStack,
+      ),
     }),
   });
   signal.removeEventListener("abort", stop);
@@ -97,7 +111,7 @@ async function makeInterface(
   lease: LeaseRow,
   startedMs: number,
 ): Promise<Result<PodInterfaces>> {
-  const about = { attachment: attachmentKey(call.attachment), pod: lease.pod, address: lease.address };
+  const about = { attachment: attachmentKey(call.attachment), pod: lease.pod, ...loggedAddresses(lease) };
   const isOurs = lease.state === "pending";
   const isGone = (): boolean => call.signal.aborted;
   const undone = (): Result<PodInterfaces> => {

@@ -12,7 +12,7 @@ import { poolDifferences } from "../core/check/lease.ts";
 import { resultDifferences } from "../core/check/prev-result.ts";
 import { type CheckCall } from "../rpc/request.ts";
 import { type LeaseRow } from "../store/schema.ts";
-import { addressOfLease, attachmentOf, linkedPods, podLink, type Pods } from "./leases.ts";
+import { attachmentOf, keptByLease, linkedPods, podIps, podLink, type Pods } from "./leases.ts";
 
 /** CHECK may come right after ADD: what differs is looked at once more after this time. */
 const CONVERGENCE_MS = 100;
@@ -27,7 +27,7 @@ export async function check(pods: Pods, call: CheckCall): Promise<Result<void>> 
   if (lease.state !== "done") return refuse(["its ADD has not come to an end"]);
   const known = [
     ...(lease.netns === call.netns ? [] : [`it was made in ${lease.netns}, not in ${call.netns}`]),
-    ...resultDifferences(call.prevResult, lease),
+    ...resultDifferences(call.prevResult, { ...lease, addresses: podIps(lease) }),
   ];
   let found = await look(pods, lease);
   if (found.ok && found.value.length > 0) {
@@ -44,10 +44,10 @@ export async function check(pods: Pods, call: CheckCall): Promise<Result<void>> 
 /** Pool and kernel, beside the lease. */
 async function look(pods: Pods, lease: LeaseRow): Promise<Result<readonly string[]>> {
   const link = podLink(lease, pods);
-  const fromPool = poolDifferences(pods.loop.pool(), attachmentOf(lease), {
-    address: addressOfLease(lease),
-    slot: lease.slot,
-  });
+  const { slot } = lease;
+  const fromPool = keptByLease(lease).flatMap((address) =>
+    poolDifferences(pods.loop.pool(), attachmentOf(lease), { address, slot }),
+  );
   const [hostMac, podMac] = [parseMac(lease.hostMac), parseMac(lease.podMac)];
   if (hostMac === undefined || podMac === undefined)
     return ok([...fromPool, "the lease does not say which MACs its interface has"]);

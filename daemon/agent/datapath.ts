@@ -4,9 +4,12 @@
  * @module
  */
 import { prefixLength, vSwitchGateway } from "../../proto/cidr.ts";
+import { isIpv6 } from "../../proto/addr6.ts";
+import { vSwitchGateway6 } from "../../proto/cidr6.ts";
 import { ok, type Result } from "../../proto/result.ts";
 import { type VSwitchId } from "../../proto/ids.ts";
 import { type VSwitchView } from "../core/cloud.ts";
+import { wantsPairs } from "../core/ip-stack.ts";
 import { type EniLink, type Kernel } from "../core/kernel.ts";
 import { type Eni, type Pool } from "../core/pool/model.ts";
 import { type Log } from "./log.ts";
@@ -59,13 +62,16 @@ export function openDatapath(options: DatapathOptions): Datapath {
 
 /** An ENI as the kernel needs it; `undefined` while its vSwitch is not known. */
 export function eniLink(
-  { slot, facts, vSwitch }: Eni,
+  { slot, facts, vSwitch, addresses }: Eni,
   ifIndex: number,
-  { vSwitchOf, mtu }: Pick<DatapathOptions, "vSwitchOf" | "mtu">,
+  { vSwitchOf, mtu, pool }: Pick<DatapathOptions, "vSwitchOf" | "mtu" | "pool">,
 ): EniLink | undefined {
   const view = vSwitchOf(vSwitch);
   if (facts === undefined || view === undefined) return undefined;
   const { mac, primary } = facts;
   const network = { gateway: vSwitchGateway(view.cidr), prefixLength: prefixLength(view.cidr) };
-  return { slot, mac, ifIndex, primary, ...network, mtu };
+  // Pods that run keep their IPv6 addresses when ip_stack becomes ipv4.
+  const hasIpv6 = wantsPairs(pool().settings.ipStack) || addresses.keys().some(isIpv6);
+  const v6 = hasIpv6 && view.cidr6 !== undefined ? { v6: { gateway: vSwitchGateway6(view.cidr6) } } : {};
+  return { slot, mac, ifIndex, primary, ...network, ...v6, mtu };
 }

@@ -6,6 +6,7 @@
 import { describe, expect, it } from "vitest";
 import { parseMac } from "../../proto/addr.ts";
 import { parseCidr } from "../../proto/cidr.ts";
+import { parseCidr6 } from "../../proto/cidr6.ts";
 import { instanceId, securityGroupId, vSwitchId } from "../../proto/ids.ts";
 import { ok } from "../../proto/result.ts";
 import { type VSwitchView } from "../core/cloud.ts";
@@ -42,7 +43,7 @@ describe("learnCloudFacts()", () => {
 
   it("refuses a vSwitch of another VPC, and names both", async () => {
     const configured = [vSwitchId("vsw-1"), vSwitchId("vsw-2")];
-    expect(await learnCloudFacts(cloud, node, undefined, configured, groups)).toEqual({
+    expect(await learnCloudFacts(cloud, node, undefined, { configured, groups, ipStack: "ipv4" })).toEqual({
       ok: false,
       fault: {
         text: [
@@ -56,6 +57,26 @@ describe("learnCloudFacts()", () => {
   it("knows the vSwitches where all are right", async () => {
     const configured = [vSwitchId("vsw-1")];
     const facts = { node, vSwitches: all.slice(0, 1), configured, securityGroups: groups };
-    expect(await learnCloudFacts(cloud, node, undefined, configured, groups)).toEqual(ok(facts));
+    expect(await learnCloudFacts(cloud, node, undefined, { configured, groups, ipStack: "ipv4" })).toEqual(
+      ok(facts),
+    );
+  });
+
+  it("refuses a vSwitch without IPv6 where pods get it, and looks again where a former run saw none", async () => {
+    const configured = [vSwitchId("vsw-1")];
+    const wanted = { configured, groups, ipStack: "dual" } as const;
+    expect(await learnCloudFacts(cloud, node, undefined, wanted)).toEqual({
+      ok: false,
+      fault: {
+        text: [
+          "ip_stack of eni_conf is dual, and these vSwitches have no IPv6 block: vsw-1",
+          '  enable IPv6 for them in the VPC console, name vSwitches that have it in "vswitches", or set ip_stack to ipv4',
+        ].join("\n"),
+      },
+    });
+    const former = { node, vSwitches: all.slice(0, 1), configured, securityGroups: groups };
+    const enabled = { ...known(all[0]), cidr6: known(parseCidr6("fd00::/64")) };
+    const now = { ...cloud, describeVSwitches: async () => ok([enabled]) };
+    expect(await learnCloudFacts(now, node, former, wanted)).toEqual(ok({ ...former, vSwitches: [enabled] }));
   });
 });

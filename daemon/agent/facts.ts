@@ -9,6 +9,7 @@ import { describeFault, type Fault, remedyFor } from "../../proto/fault.ts";
 import { type SecurityGroupId, type VSwitchId } from "../../proto/ids.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Cloud, type EniView, type NodeIdentity, type VSwitchView } from "../core/cloud.ts";
+import { type IpStack, wantsPairs } from "../core/ip-stack.ts";
 import { type Stored } from "../store/store.ts";
 import { type StoreChange } from "../store/schema.ts";
 
@@ -49,16 +50,29 @@ export function factsToStore(facts: Facts): StoreChange[] {
   return [{ kind: "put-meta", key: "facts", value: JSON.stringify(facts) }];
 }
 
+/** What the configuration wants of the node's zone. */
+export type Wanted = {
+  readonly configured: readonly VSwitchId[];
+  /** Empty: those of the instance. */
+  readonly groups: readonly SecurityGroupId[];
+  readonly ipStack: IpStack;
+};
+
 /** Asks only for what the former run of this boot did not know. */
 export async function learnCloudFacts(
   cloud: FactsCloud,
   node: NodeIdentity,
   former: Facts | undefined,
-  configured: readonly VSwitchId[],
-  groups: readonly SecurityGroupId[],
+  wanted: Wanted,
 ): Promise<Result<Facts, StartFault>> {
+  const { configured, groups, ipStack } = wanted;
+  const lacking = (views: readonly VSwitchView[]): readonly VSwitchId[] =>
+    wantsPairs(ipStack) ? withoutIpv6(views, configured) : [];
+  // What a former run knew may be older than the IPv6 block of a vSwitch.
   const known =
-    former !== undefined && configured.every((id) => former.vSwitches.some((view) => view.id === id));
+    former !== undefined &&
+    configured.every((id) => former.vSwitches.some((view) => view.id === id)) &&
+    lacking(former.vSwitches).length === 0;
   const [vSwitches, securityGroups] = await Promise.all([
     known ? ok(former.vSwitches) : askVSwitches(cloud, node, configured),
     groups.length === 0 && former !== undefined
@@ -66,8 +80,19 @@ export async function learnCloudFacts(
       : askSecurityGroups(cloud, node, groups),
   ]);
   if (!vSwitches.ok) return vSwitches;
+  const poor = lacking(vSwitches.value);
+  if (poor.length > 0) return failed({ text: noIpv6(poor, ipStack) });
   if (!securityGroups.ok) return securityGroups;
   return ok({ node, vSwitches: vSwitches.value, configured, securityGroups: securityGroups.value });
+}
+
+function withoutIpv6(views: readonly VSwitchView[], configured: readonly VSwitchId[]): readonly VSwitchId[] {
+  return configured.filter((id) => views.some((view) => view.id === id && view.cidr6 === undefined));
+}
+
+function noIpv6(ids: readonly VSwitchId[], ipStack: IpStack): string {
+  return `ip_stack of eni_conf is ${ipStack}, and these vSwitches have no IPv6 block: ${ids.join(", ")}
+  enable IPv6 for them in the VPC console, name vSwitches that have it in "vswitches", or set ip_stack to ipv4`;
 }
 
 /** All vSwitches of the node's zone; each configured one has to be among them. */

@@ -8,7 +8,7 @@ import { describeFault, type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Listed, ruleOn } from "../core/gc/gc.ts";
 import { type GcCall } from "../rpc/request.ts";
-import { type Held, linkedPods, type Pods, remove } from "./leases.ts";
+import { type Held, linkedPods, loggedAddresses, type Pods, remove } from "./leases.ts";
 
 type Removal = { readonly key: string; readonly outcome: Result<void> };
 
@@ -28,7 +28,7 @@ export async function collectGarbage(pods: Pods, call: GcCall): Promise<Result<v
     unlisted.map(async ([key, candidate]): Promise<Removal | undefined> => {
       const { lease } = candidate;
       const traces = { netns: pods.checkNetns(lease.netns).ok, link: linked.value.has(key) };
-      const about = { attachment: key, pod: lease.pod, address: lease.address, ...traces };
+      const about = { attachment: key, pod: lease.pod, ...loggedAddresses(lease), ...traces };
       const ruling = ruleOn(listedAs(key), traces);
       if (ruling === "spare") pods.log.warn(about, "GC does not list a pod that is alive; it is left alone");
       if (ruling !== "remove") return undefined;

@@ -6,6 +6,7 @@
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Cloud, type EniView, type NodeIdentity } from "../core/cloud.ts";
 import { vSwitchesOf } from "../core/config/eni-conf.ts";
+import { type IpStack } from "../core/ip-stack.ts";
 import { type Limits, type PoolSettings } from "../core/pool/model.ts";
 import { decideBounds } from "../core/quota/decide-bounds.ts";
 import { type Store } from "../store/store.ts";
@@ -57,7 +58,11 @@ export async function learnFacts(
   for (const text of records.unreadable) log.warn({ record: text }, "a record of the store was left out");
   const first = records.enis.length === 0 && records.leases.length === 0;
   const [facts, enis] = await Promise.all([
-    learnCloudFacts(cloud, node, former, configured.value, config.eni.securityGroups),
+    learnCloudFacts(cloud, node, former, {
+      configured: configured.value,
+      groups: config.eni.securityGroups,
+      ipStack: config.eni.ipStack,
+    }),
     first ? askEnis(cloud, node) : ok(undefined),
   ]);
   if (!facts.ok) return facts;
@@ -70,7 +75,15 @@ export async function learnFacts(
     ...(records.limits !== undefined && { learnt: records.limits }),
   });
   log.info({ ...bounds }, "limits of this node");
-  const { enisMax, addressesPerEni } = bounds;
+  const { enisMax, addressesPerEni, addresses6PerEni } = bounds;
+  if (addresses6PerEni === 0) return failed({ text: typeWithoutIpv6(node.instanceType, config.eni.ipStack) });
+  if (addresses6PerEni !== undefined && addresses6PerEni < addressesPerEni) {
+    const about = { instanceType: node.instanceType, addressesPerEni, addresses6PerEni };
+    log.warn(
+      about,
+      `ip_stack is ${config.eni.ipStack}: an ENI serves ${addresses6PerEni} pods, not ${addressesPerEni}, because it has no more IPv6 addresses`,
+    );
+  }
   const settings = poolSettings(config.eni, bounds, node, facts.value.securityGroups);
   return ok({
     cloud,
@@ -79,6 +92,11 @@ export async function learnFacts(
     records,
     enis: enis.value,
     settings,
-    limits: { enisMax, addressesPerEni },
+    limits: { enisMax, addressesPerEni, ...(addresses6PerEni !== undefined && { addresses6PerEni }) },
   });
+}
+
+function typeWithoutIpv6(instanceType: string, ipStack: IpStack): string {
+  return `ip_stack of eni_conf is ${ipStack}, and instance type ${instanceType} has no IPv6 addresses on its ENIs
+  use another type for nodes, or set ip_stack to ipv4; if the number is wrong, correct instance_type_limits`;
 }

@@ -3,17 +3,20 @@
  *
  * @module
  */
-import { type Ipv4, parseIpv4 } from "../../proto/addr.ts";
+import { parseIpv4 } from "../../proto/addr.ts";
+import { type IpAddress, parseIp, parseIpv6 } from "../../proto/addr6.ts";
 import { type Attachment, attachmentKey } from "../../proto/attachment.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { decodeBandwidth, encodeBandwidth } from "../core/datapath/bandwidth-text.ts";
 import { hostLinkName } from "../core/datapath/link-name.ts";
-import { type Kernel, type PodLink } from "../core/kernel.ts";
+import { type IpStack } from "../core/ip-stack.ts";
+import { type Kernel, type PodAddresses, type PodLink } from "../core/kernel.ts";
+import { type Granted } from "../core/pool/model.ts";
 import { type AddCall } from "../rpc/request.ts";
 import { type LeaseRow, type StoreChange } from "../store/schema.ts";
 import { type Locks } from "./locks.ts";
 import { type Log } from "./log.ts";
-import { type Granted, type Loop } from "./loop.ts";
+import { type Loop } from "./loop.ts";
 
 /** A DEL that the plugin kept on disk is older than any ADD that arrives. */
 export type PendingDels = {
@@ -47,7 +50,13 @@ export type Held = { readonly lease: LeaseRow; readonly sinceMs: number };
 /** What ADD, DEL, CHECK and GC share. `held` is keyed by `attachmentKey`. */
 export type Pods = PodsOptions & { readonly held: Map<string, Held>; readonly locks: Locks };
 
-export function newLease(call: AddCall, granted: Granted, former: LeaseRow | undefined): LeaseRow {
+/** `stack`: what the pod gets of a pair. */
+export function newLease(
+  call: AddCall,
+  granted: Granted,
+  former: LeaseRow | undefined,
+  stack: IpStack,
+): LeaseRow {
   const bandwidth = encodeBandwidth(call.bandwidth);
   const limits = bandwidth !== undefined && { bandwidth };
   // A repeated ADD of a pod that is attached keeps its lease as it is; its limits may be others now.
@@ -58,6 +67,8 @@ export function newLease(call: AddCall, granted: Granted, former: LeaseRow | und
   return {
     ...call.attachment,
     address: granted.address,
+    address6: granted.address6 ?? "",
+    stack: granted.address6 === undefined ? "ipv4" : stack,
     slot: granted.slot,
     state: "pending",
     hostName: hostLinkName(call.attachment),
@@ -81,7 +92,7 @@ export function podName(args: Readonly<Record<string, string>>): string {
 
 export function podLink(lease: LeaseRow, { mtu, onEnis }: Pick<PodsOptions, "mtu" | "onEnis">): PodLink {
   const { hostName, netns, ifName, slot } = lease;
-  const addresses = { v4: addressOfLease(lease) };
+  const addresses = addressesOfLease(lease);
   const bandwidth = lease.bandwidth === undefined ? undefined : decodeBandwidth(lease.bandwidth);
   return {
     hostName,
@@ -95,11 +106,30 @@ export function podLink(lease: LeaseRow, { mtu, onEnis }: Pick<PodsOptions, "mtu
   };
 }
 
-/** The store keeps text that this agent wrote; anything else in it is damage. */
-export function addressOfLease(lease: LeaseRow): Ipv4 {
-  const address = parseIpv4(lease.address);
-  if (address === undefined) throw new Error(`the store holds a lease with the address ${lease.address}`);
-  return address;
+/** What the pod has of what the lease keeps for it. The store keeps text that this agent wrote; else it is damaged. */
+export function addressesOfLease({ stack, address, address6 }: LeaseRow): PodAddresses {
+  const v4 = parseIpv4(address);
+  const v6 = address6 === "" ? undefined : parseIpv6(address6);
+  const isWhole = v4 !== undefined && (stack === "ipv4" || v6 !== undefined);
+  if (!isWhole) throw new Error(`the store holds a lease with the addresses "${address}", "${address6}"`);
+  return { ...(stack !== "ipv6" && { v4 }), ...(stack !== "ipv4" && v6 !== undefined && { v6 }) };
+}
+
+/** All that the lease keeps: with "ipv6" the pair's IPv4 address as well, which nobody uses. */
+export function keptByLease({ address, address6 }: LeaseRow): readonly IpAddress[] {
+  return [address, address6].flatMap((text) => parseIp(text) ?? []);
+}
+
+/** The pod's addresses for the log. */
+export function loggedAddresses(lease: LeaseRow): { readonly address?: string; readonly address6?: string } {
+  const { v4, v6 } = addressesOfLease(lease);
+  return { ...(v4 !== undefined && { address: v4 }), ...(v6 !== undefined && { address6: v6 }) };
+}
+
+/** The addresses that the pod has. */
+export function podIps(lease: LeaseRow): readonly IpAddress[] {
+  const { v4, v6 } = addressesOfLease(lease);
+  return [v4, v6].filter((ip) => ip !== undefined);
 }
 
 /** Kernel first, then the pool: an address must not be given to another pod while packets still reach this one. */
@@ -107,7 +137,7 @@ export async function remove(pods: Pods, lease: LeaseRow): Promise<Result<void>>
   const { kernel, log, nowMs } = pods;
   const startedMs = nowMs();
   const removed = await kernel.detachPod(podLink(lease, pods));
-  const about = { attachment: attachmentKey(attachmentOf(lease)), pod: lease.pod, address: lease.address };
+  const about = { attachment: attachmentKey(attachmentOf(lease)), pod: lease.pod, ...loggedAddresses(lease) };
   if (!removed.ok) {
     log.warn({ ...about, fault: removed.fault }, "the pod's interface could not be removed");
     return removed;
@@ -132,7 +162,9 @@ export async function linkedPods(pods: Pods): Promise<Result<ReadonlySet<string>
   const traces = await pods.kernel.podTraces();
   if (!traces.ok) return failed(traces.fault);
   const links = new Set(traces.value.map(({ hostName, address }) => `${hostName} ${address}`));
-  const linked = [...pods.held].filter(([, { lease }]) => links.has(`${lease.hostName} ${lease.address}`));
+  const linked = [...pods.held].filter(([, { lease }]) =>
+    podIps(lease).some((ip) => links.has(`${lease.hostName} ${ip}`)),
+  );
   return ok(new Set(linked.map(([key]) => key)));
 }
 

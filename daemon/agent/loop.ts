@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { type Ipv4 } from "../../proto/addr.ts";
 import { type Attachment, attachmentKey } from "../../proto/attachment.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { type Pool, type PoolEffect, type PoolEvent } from "../core/pool/model.ts";
+import { type Granted, type Pool, type PoolEffect, type PoolEvent } from "../core/pool/model.ts";
 import { step } from "../core/pool/step.ts";
 import { type StoreChange } from "../store/schema.ts";
 import { type Log } from "./log.ts";
@@ -20,9 +19,6 @@ export type Happening = PoolEvent extends infer Event
     ? Omit<Event, "nowMs">
     : never
   : never;
-
-/** An address that the pool gave to an attachment. */
-export type Granted = { readonly address: Ipv4; readonly slot: number };
 
 /** `storeMs`: how long it took to write it down. */
 export type Grant = Granted & { readonly storeMs: number };
@@ -135,9 +131,9 @@ type Step = {
 function carryOut(effect: PoolEffect, { act, log }: LoopOptions, { waiting, dispatch, storeMs }: Step): void {
   switch (effect.kind) {
     case "grant": {
-      const { attachment, address, slot } = effect;
+      const { kind: _, attachment, ...granted } = effect;
       // Whoever asked has gone away meanwhile: the address goes back.
-      if (!waiting.settle(attachment, ok({ address, slot, storeMs })))
+      if (!waiting.settle(attachment, ok({ ...granted, storeMs })))
         queueMicrotask(() => dispatch({ kind: "released", attachment }));
       break;
     }

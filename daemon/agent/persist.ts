@@ -4,6 +4,7 @@
  * @module
  */
 import { parseIpv4 } from "../../proto/addr.ts";
+import { parseIp, parseIpv6 } from "../../proto/addr6.ts";
 import { describeFault } from "../../proto/fault.ts";
 import { type Limits, type Pool, type PoolEffect } from "../core/pool/model.ts";
 import {
@@ -68,11 +69,12 @@ export function recordsOf(stored: Stored, instanceType: string): Records {
   const leases = stored.leases.flatMap((row): LeaseRecord[] => {
     const lease = leaseRecord(row);
     if (lease !== undefined) return [lease];
-    unreadable.push(`lease of ${row.containerId}: ${row.address} is no IPv4 address`);
+    const bad = parseIpv4(row.address) === undefined ? [row.address, "IPv4"] : [row.address6, "IPv6"];
+    unreadable.push(`lease of ${row.containerId}: ${bad.join(" is no ")} address`);
     return [];
   });
   const cooldowns = stored.cooldowns.flatMap(({ address, untilMs }): CooldownRecord[] => {
-    const parsed = parseIpv4(address);
+    const parsed = parseIp(address);
     return parsed === undefined ? [] : [{ address: parsed, untilMs }];
   });
   const limits = limitsOf(stored.meta.limits, instanceType);
@@ -81,9 +83,11 @@ export function recordsOf(stored: Stored, instanceType: string): Records {
 
 function leaseRecord(row: LeaseRow): LeaseRecord | undefined {
   const address = parseIpv4(row.address);
-  if (address === undefined) return undefined;
+  const address6 = parseIpv6(row.address6);
+  if (address === undefined || (address6 === undefined && row.address6 !== "")) return undefined;
   const { network, containerId, ifName, slot } = row;
-  return { attachment: { network, containerId, ifName }, address, slot };
+  const attachment = { network, containerId, ifName };
+  return { attachment, address, ...(address6 !== undefined && { address6 }), slot };
 }
 
 function limitsOf(text: string | undefined, instanceType: string): Partial<Limits> | undefined {

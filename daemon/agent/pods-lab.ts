@@ -4,9 +4,11 @@
  * @module
  */
 import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../proto/addr.ts";
+import { type Ipv6, parseIpv6 } from "../../proto/addr6.ts";
 import { type Attachment, attachmentKey } from "../../proto/attachment.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
+import { type IpStack } from "../core/ip-stack.ts";
 import { type Bandwidth, type Kernel } from "../core/kernel.ts";
 import { type AddCall } from "../rpc/request.ts";
 import { type LeaseRow } from "../store/schema.ts";
@@ -26,6 +28,7 @@ export type MemoryKernel = {
   readonly links: Map<string, Ipv4>;
   /** The limits that `attachPod` was called with last, by name of the host's link. */
   readonly limits: Map<string, Bandwidth>;
+  readonly links6: Map<string, Ipv6>;
   /** What `checkPod` finds, by name of the host's link; taken away by `attachPod`. */
   readonly missing: Map<string, readonly string[]>;
   /** Makes every call fail. */
@@ -37,15 +40,17 @@ export type MemoryKernel = {
 function memoryKernel(): MemoryKernel {
   const links = new Map<string, Ipv4>();
   const limits = new Map<string, Bandwidth>();
+  const links6 = new Map<string, Ipv6>();
   const missing = new Map<string, readonly string[]>();
   const broken = { value: false };
   const gate: { value?: Promise<void> } = {};
-  const [hostMac, podMac, gateway] = [
+  const [hostMac, podMac, gateway, gateway6] = [
     mac("02:00:00:00:00:01"),
     mac("02:00:00:00:00:02"),
     parseIpv4("169.254.1.1"),
+    parseIpv6("fe80::1"),
   ];
-  if (gateway === undefined) throw new Error("gateway");
+  if (gateway === undefined || gateway6 === undefined) throw new Error("gateway");
   const kernel: Kernel = {
     prepareHost: unused,
     awaitEni: unused,
@@ -56,27 +61,33 @@ function memoryKernel(): MemoryKernel {
     checkNode: unused,
     async podTraces() {
       if (broken.value) return failed(BROKEN);
-      return ok([...links].map(([hostName, address]) => ({ hostName, address })));
+      return ok([...links, ...links6].map(([hostName, address]) => ({ hostName, address })));
     },
     async checkPod({ hostName }) {
       if (broken.value) return failed(BROKEN);
-      return ok(links.has(hostName) ? (missing.get(hostName) ?? []) : [`link ${hostName} is missing`]);
+      return ok(
+        links.has(hostName) || links6.has(hostName)
+          ? (missing.get(hostName) ?? [])
+          : [`link ${hostName} is missing`],
+      );
     },
-    async attachPod({ hostName, addresses: { v4 }, bandwidth = {} }) {
+    async attachPod({ hostName, addresses: { v4, v6 }, bandwidth = {} }) {
       await gate.value;
       if (broken.value) return failed(BROKEN);
       if (v4 !== undefined) links.set(hostName, v4);
+      if (v6 !== undefined) links6.set(hostName, v6);
       limits.set(hostName, bandwidth);
       missing.delete(hostName);
-      return ok({ hostMac, podMac, gateways: { v4: gateway } });
+      return ok({ hostMac, podMac, gateways: { ...(v4 && { v4: gateway }), ...(v6 && { v6: gateway6 }) } });
     },
     async detachPod({ hostName }) {
       if (broken.value) return failed(BROKEN);
       links.delete(hostName);
+      links6.delete(hostName);
       return ok(undefined);
     },
   };
-  return { kernel, links, limits, missing, broken, gate };
+  return { kernel, links, links6, limits, missing, broken, gate };
 }
 
 function mac(text: string): Mac {
@@ -96,8 +107,8 @@ export type PodsLab = MemoryKernel &
     readonly addresses: () => readonly string[];
   };
 
-export function openPodsLab(leases: readonly LeaseRow[] = []): PodsLab {
-  const lab = openLab();
+export function openPodsLab(leases: readonly LeaseRow[] = [], ipStack: IpStack = "ipv4"): PodsLab {
+  const lab = openLab(ipStack);
   const memory = memoryKernel();
   const gone = new Set<string>();
   const kept = new Set<string>();

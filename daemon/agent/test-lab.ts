@@ -5,13 +5,16 @@
  */
 import { parseIpv4, parseMac } from "../../proto/addr.ts";
 import { type Attachment } from "../../proto/attachment.ts";
+import { parseIpv6 } from "../../proto/addr6.ts";
 import { parseCidr } from "../../proto/cidr.ts";
+import { parseCidr6 } from "../../proto/cidr6.ts";
 import { eniId, instanceId, vSwitchId } from "../../proto/ids.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type EniView } from "../core/cloud.ts";
 import { type PoolEffect } from "../core/pool/model.ts";
 import { restore } from "../core/pool/restore.ts";
 import { type StoreChange } from "../store/schema.ts";
+import { type IpStack } from "../core/ip-stack.ts";
 import { openLog } from "./log.ts";
 import { type Loop, startLoop } from "./loop.ts";
 
@@ -47,8 +50,14 @@ export type Lab = {
   readonly failWrites: (fail: boolean) => void;
 };
 
+/** The ENI with an IPv6 address for each of IPv4. */
+export const PAIRS: EniView = {
+  ...VIEW,
+  addresses6: ["fd00::10", "fd00::11"].map((ip) => must(parseIpv6(ip))),
+};
+
 /** Room for one more ENI, whose creation nobody answers: a third pod waits. */
-export function openLab(): Lab {
+export function openLab(ipStack: IpStack = "ipv4"): Lab {
   const order: string[] = [];
   const acts: PoolEffect[] = [];
   let failing = false;
@@ -61,7 +70,7 @@ export function openLab(): Lab {
     initial: restore({
       settings: {
         instance: instanceId("i-1"),
-        ipStack: "ipv4",
+        ipStack,
         idleMin: 0,
         idleMax: 5,
         cooldownMs: 0,
@@ -75,7 +84,14 @@ export function openLab(): Lab {
       },
       limits: { enisMax: 2, addressesPerEni: 2 },
       vSwitches: [
-        { id: VSWITCH, vpc: "v", zone: "z", cidr: must(parseCidr("10.0.0.0/24")), availableAddresses: 100 },
+        {
+          id: VSWITCH,
+          vpc: "v",
+          zone: "z",
+          cidr: must(parseCidr("10.0.0.0/24")),
+          cidr6: must(parseCidr6("fd00::/64")),
+          availableAddresses: 100,
+        },
       ],
       records: { enis: [], leases: [], cooldowns: [] },
       nowMs: 0,
@@ -91,7 +107,7 @@ export function openLab(): Lab {
     onPool: () => undefined,
     log: openLog("silent"),
   });
-  loop.dispatch({ kind: "described", scope: { by: "instance" }, views: [VIEW] });
+  loop.dispatch({ kind: "described", scope: { by: "instance" }, views: [ipStack === "ipv4" ? VIEW : PAIRS] });
   const link = acts.find((effect) => effect.kind === "link-eni");
   loop.dispatch({ kind: "eni-linked", slot: link?.slot ?? -1, eni: ENI, ifIndex: 7 });
   order.length = 0;

@@ -37,6 +37,16 @@ describe("loadConfig()", () => {
     });
   });
 
+  it("refuses an MTU that IPv6 cannot have", async () => {
+    const dual = ENI_CONF.replace("{", '{"ip_stack":"dual",');
+    const loaded = await load({ eni_conf: dual, "10-terway.conf": '{"mtu":1279}' });
+    expect(loaded.ok || loaded.fault.report).toContain(
+      "error: mtu is 1279, and ip_stack of eni_conf is dual: IPv6 needs 1280 at least",
+    );
+    expect((await load({ eni_conf: dual, "10-terway.conf": '{"mtu":1280}' })).ok).toBe(true);
+    expect((await load({ eni_conf: ENI_CONF, "10-terway.conf": '{"mtu":1279}' })).ok).toBe(true);
+  });
+
   it("lets the environment override the endpoints", async () => {
     const files = { eni_conf: ENI_CONF, "10-terway.conf": "{}" };
     const loaded = await load(files, { ECS_ENDPOINT: "http://127.0.0.1:81", VPC_ENDPOINT: "b.example" });

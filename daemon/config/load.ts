@@ -11,6 +11,7 @@ import { parseEndpoint } from "../core/config/endpoint.ts";
 import { type EniConf, parseEniConf } from "../core/config/eni-conf.ts";
 import { formatProblems, type Parsed, type Problem } from "../core/config/problem.ts";
 import { parseTerwayConf, type TerwayConf } from "../core/config/terway-conf.ts";
+import { wantsPairs } from "../core/ip-stack.ts";
 import { type CredentialSource, staticCredentials } from "./credentials.ts";
 
 /** `file` is the whole path; a variable's name where the environment is meant. */
@@ -58,7 +59,7 @@ export async function loadConfig(options: LoadOptions): Promise<Result<LoadedCon
   const overrides = endpointsOf(env);
   const inline = eni.config?.inlineCredentials;
   const credentials = await staticCredentials({ ...options, ...(inline === undefined ? {} : { inline }) });
-  const others = [...overrides.problems];
+  const others = [...overrides.problems, ...mtuProblem(configDir, eni.config, cni.config)];
   if (!credentials.ok) {
     const { fault } = credentials;
     const message = fault.kind === "cloud" ? fault.message : describeFault(fault);
@@ -167,6 +168,27 @@ async function conflistNote(configDir: string): Promise<readonly FileProblem[]> 
       path,
       "is for the runtime (--cni-conf-dir); the agent takes 10-terway.conf",
       "keep what concerns terway in both the same",
+    ),
+  ];
+}
+
+/** RFC 8200, section 5: a link of IPv6 carries 1280 bytes. The kernel takes IPv6 away from a device below that. */
+const IPV6_MTU_MIN = 1280;
+
+/** What the two files say to each other. */
+function mtuProblem(
+  configDir: string,
+  eni: EniConf | undefined,
+  cni: TerwayConf | undefined,
+): readonly FileProblem[] {
+  if (eni === undefined || cni === undefined || !wantsPairs(eni.ipStack)) return [];
+  if (cni.mtuBytes >= IPV6_MTU_MIN) return [];
+  const message = `mtu is ${cni.mtuBytes}, and ip_stack of eni_conf is ${eni.ipStack}: IPv6 needs ${IPV6_MTU_MIN} at least`;
+  return [
+    unplaced(
+      join(configDir, "10-terway.conf"),
+      message,
+      `raise mtu to ${IPV6_MTU_MIN} or set ip_stack to ipv4`,
     ),
   ];
 }

@@ -5,11 +5,11 @@
  */
 
 /** Counts up with each incompatible change of the tables. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /**
  * `lease.state`: "pending" from the grant until the interface is made, then "done". A pending lease after a restart
- * means that the kernel may hold half an interface.
+ * means that the kernel may hold half an interface. `cooldown.address` is of either family.
  */
 export const SCHEMA = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -32,14 +32,27 @@ export const SCHEMA = `
 `;
 
 /** Columns of `lease` that came later: a database of an earlier version gets them when it is opened. */
-export const LATER_LEASE_COLUMNS = { bandwidth: "TEXT" } as const;
+export const LATER_LEASE_COLUMNS = {
+  bandwidth: "TEXT",
+  address6: "TEXT NOT NULL DEFAULT ''",
+  stack: "TEXT NOT NULL DEFAULT 'ipv4' CHECK (stack IN ('ipv4', 'dual', 'ipv6'))",
+} as const;
+
+/** What hangs on them. */
+export const LATER_INDEX =
+  "CREATE UNIQUE INDEX IF NOT EXISTS lease_address6 ON lease (address6) WHERE address6 <> ''";
 
 /** One attachment and all that DEL needs to undo it without asking anybody. */
 export type LeaseRow = {
   readonly network: string;
   readonly containerId: string;
   readonly ifName: string;
+  /** IPv4: what the pool knows the attachment by, also where the pod has the IPv6 address alone. */
   readonly address: string;
+  /** Empty: no IPv6 address. */
+  readonly address6: string;
+  /** Which of the two the pod has. It stays as it was when `ip_stack` changes. */
+  readonly stack: "ipv4" | "dual" | "ipv6";
   readonly slot: number;
   readonly state: "pending" | "done";
   readonly hostName: string;

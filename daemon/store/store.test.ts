@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { LATER_LEASE_COLUMNS, type LeaseRow } from "./schema.ts";
+import { type LeaseRow } from "./schema.ts";
 import { openStore, type Store } from "./store.ts";
 
 let directory = "";
@@ -20,6 +20,8 @@ const LEASE: LeaseRow = {
   containerId: "c1",
   ifName: "eth0",
   address: "10.0.0.5",
+  address6: "",
+  stack: "ipv4",
   slot: 2,
   state: "pending",
   hostName: "tw0123456789abc",
@@ -28,6 +30,33 @@ const LEASE: LeaseRow = {
   hostMac: "02:00:00:00:00:01",
   podMac: "02:00:00:00:00:02",
 };
+
+/** The tables of schema 1, and one row of each. */
+const FORMER = `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  CREATE TABLE lease (
+    network TEXT NOT NULL,
+    container_id TEXT NOT NULL,
+    ifname TEXT NOT NULL,
+    address TEXT NOT NULL UNIQUE,
+    slot INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'done')),
+    host_name TEXT NOT NULL,
+    netns TEXT NOT NULL,
+    pod TEXT NOT NULL,
+    host_mac TEXT NOT NULL,
+    pod_mac TEXT NOT NULL,
+    PRIMARY KEY (network, container_id, ifname)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE eni (slot INTEGER PRIMARY KEY, record TEXT NOT NULL) STRICT;
+  CREATE TABLE cooldown (address TEXT PRIMARY KEY, until_ms REAL NOT NULL) STRICT, WITHOUT ROWID;
+  PRAGMA user_version=1;
+  INSERT INTO meta VALUES ('boot', 'boot-1'), ('facts', 'f');
+  INSERT INTO lease VALUES ('terway', 'c1', 'eth0', '10.0.0.5', 2, 'done', 'tw0123456789abc', '/run/netns/p1',
+    'default/p1', '02:00:00:00:00:01', '02:00:00:00:00:02');
+  INSERT INTO eni VALUES (2, '{}');
+  INSERT INTO cooldown VALUES ('10.0.0.6', 1700);
+`;
 
 function open(bootId = "boot-1"): Store {
   const opened = openStore({ directory, bootId, nowMs: 42 });
@@ -73,21 +102,49 @@ describe("openStore()", () => {
     expect(store.load().leases).toEqual([LEASE]);
   });
 
-  it("gives a database of an earlier version the columns that it lacks, and keeps its leases", () => {
+  it("keeps pairs, and refuses an IPv6 address for two attachments", () => {
+    const pair: LeaseRow = { ...LEASE, address6: "fd00::5", stack: "dual" };
+    using store = open();
+    const others = ["c2", "c3"].map((containerId, index): LeaseRow => ({
+      ...LEASE,
+      containerId,
+      address: `10.0.1.${index}`,
+    }));
+    const changes = [pair, ...others].map((lease) => ({ kind: "put-lease" as const, lease }));
+    expect(store.write(changes)).toEqual({ ok: true, value: undefined });
+    expect(store.load().leases).toEqual([pair, ...others]);
+    const stolen: LeaseRow = { ...pair, containerId: "c4", address: "10.0.0.6", stack: "ipv6" };
+    expect(store.write([{ kind: "put-lease", lease: stolen }])).toMatchObject({
+      ok: false,
+      fault: { reason: expect.stringContaining("UNIQUE") },
+    });
+  });
+
+  it("takes over what an agent has written that knew IPv4 alone", () => {
+    const former = new DatabaseSync(join(directory, "agent.db"));
+    former.exec(FORMER);
+    former.close();
+    const pair: LeaseRow = {
+      ...LEASE,
+      state: "done",
+      address6: "fd00::5",
+      stack: "dual",
+      bandwidth: "egress 1000 0",
+    };
     {
       using store = open();
-      store.write([{ kind: "put-lease", lease: LEASE }]);
+      expect(store.load()).toEqual({
+        leases: [{ ...LEASE, state: "done" }],
+        enis: [{ slot: 2, record: "{}" }],
+        cooldowns: [{ address: "10.0.0.6", untilMs: 1700 }],
+        meta: { facts: "f" },
+      });
+      expect(store.write([{ kind: "put-lease", lease: pair }]).ok).toBe(true);
+      expect(store.load().leases).toEqual([pair]);
     }
-    const earlier = new DatabaseSync(join(directory, "agent.db"));
-    for (const column of Object.keys(LATER_LEASE_COLUMNS))
-      earlier.exec(`ALTER TABLE lease DROP COLUMN ${column}`);
-    earlier.exec("PRAGMA user_version=1");
-    earlier.close();
-    using store = open();
-    expect(store.load().leases).toEqual([LEASE]);
-    const limited = { ...LEASE, bandwidth: "egress 1000 0" };
-    expect(store.write([{ kind: "put-lease", lease: limited }]).ok).toBe(true);
-    expect(store.load().leases).toEqual([limited]);
+    // A second start has nothing left to do.
+    using again = open();
+    expect([again.load().leases, again.notices]).toEqual([[pair], []]);
   });
 
   it("refuses one address for two attachments, and then writes nothing of the batch", () => {

@@ -11,6 +11,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import {
+  LATER_INDEX,
   LATER_LEASE_COLUMNS,
   type LeaseRow,
   type MetaKey,
@@ -127,6 +128,8 @@ function prepare(db: DatabaseSync, bootId: string): string[] {
       `it was written by a newer terwayd (schema ${version}, this one knows ${SCHEMA_VERSION}); install that one again`,
     );
   }
+  // A new file has version 0 and no tables. All or nothing: a start that is cut off finds the former version.
+  db.exec("BEGIN IMMEDIATE");
   db.exec(SCHEMA);
   const columns = new Set(
     db
@@ -136,7 +139,8 @@ function prepare(db: DatabaseSync, bootId: string): string[] {
   );
   for (const [name, type] of Object.entries(LATER_LEASE_COLUMNS))
     if (!columns.has(name)) db.exec(`ALTER TABLE lease ADD COLUMN ${name} ${type}`);
-  db.exec(`PRAGMA user_version=${SCHEMA_VERSION}`);
+  db.exec(LATER_INDEX);
+  db.exec(`PRAGMA user_version=${SCHEMA_VERSION}; COMMIT`);
   const before = db.prepare("SELECT value FROM meta WHERE key = 'boot'").get()?.["value"];
   db.prepare(
     "INSERT INTO meta VALUES ('boot', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -153,10 +157,12 @@ type Writer = (changes: readonly StoreChange[]) => void;
 
 function openWriter(db: DatabaseSync): Writer {
   const putLease = db.prepare(
-    `INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    `INSERT INTO lease (network, container_id, ifname, address, slot, state, host_name, netns, pod, host_mac, pod_mac,
+     bandwidth, address6, stack) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (network, container_id, ifname) DO UPDATE SET address = excluded.address, slot = excluded.slot,
      state = excluded.state, host_name = excluded.host_name, netns = excluded.netns, pod = excluded.pod,
-     host_mac = excluded.host_mac, pod_mac = excluded.pod_mac, bandwidth = excluded.bandwidth`,
+     host_mac = excluded.host_mac, pod_mac = excluded.pod_mac, bandwidth = excluded.bandwidth,
+     address6 = excluded.address6, stack = excluded.stack`,
   );
   const deleteLease = db.prepare("DELETE FROM lease WHERE network = ? AND container_id = ? AND ifname = ?");
   const putEni = upsert(db, "eni (slot, record)", "slot", "record");
@@ -168,7 +174,8 @@ function openWriter(db: DatabaseSync): Writer {
     switch (change.kind) {
       case "put-lease": {
         const l = change.lease;
-        const state = [l.state, l.hostName, l.netns, l.pod, l.hostMac, l.podMac, l.bandwidth ?? null];
+        const made = [l.state, l.hostName, l.netns, l.pod, l.hostMac, l.podMac];
+        const state = [...made, l.bandwidth ?? null, l.address6, l.stack];
         return putLease.run(l.network, l.containerId, l.ifName, l.address, l.slot, ...state);
       }
       case "delete-lease":
@@ -217,6 +224,10 @@ function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
+function stackOf(value: unknown): LeaseRow["stack"] {
+  return value === "dual" || value === "ipv6" ? value : "ipv4";
+}
+
 function load(db: DatabaseSync): Stored {
   return {
     leases: db
@@ -227,6 +238,8 @@ function load(db: DatabaseSync): Stored {
         containerId: text(row["container_id"]),
         ifName: text(row["ifname"]),
         address: text(row["address"]),
+        address6: text(row["address6"]),
+        stack: stackOf(row["stack"]),
         slot: Number(row["slot"]),
         state: row["state"] === "done" ? "done" : "pending",
         hostName: text(row["host_name"]),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Ipv4 } from "../../../proto/addr.ts";
+import { type IpAddress } from "../../../proto/addr6.ts";
 import { type Attachment, attachmentKey } from "../../../proto/attachment.ts";
 import { type Pool } from "../pool/model.ts";
 
@@ -11,7 +11,7 @@ import { type Pool } from "../pool/model.ts";
 export function poolDifferences(
   pool: Pick<Pool, "enis" | "unplaced">,
   attachment: Attachment,
-  { address, slot }: { readonly address: Ipv4; readonly slot: number },
+  { address, slot }: { readonly address: IpAddress; readonly slot: number },
 ): readonly string[] {
   const state = pool.enis.get(slot)?.addresses.get(address) ?? pool.unplaced.get(address)?.state;
   if (state?.kind !== "used") return [`the pool has ${address} as ${state?.kind ?? "unknown"}`];

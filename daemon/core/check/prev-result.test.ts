@@ -7,7 +7,7 @@ const ANSWERED: Answered = {
   hostMac: "02:00:00:00:00:01",
   podMac: "02:00:00:00:00:0a",
   netns: "/run/netns/p",
-  address: "10.0.0.5",
+  addresses: ["10.0.0.5"],
 };
 const HOST = { name: "tw0", mac: "02:00:00:00:00:01" };
 const POD = { name: "eth0", mac: "02:00:00:00:00:0A", sandbox: "/run/netns/p" };
@@ -26,6 +26,15 @@ describe("resultDifferences()", () => {
       },
     ];
     for (const result of table) expect(resultDifferences(result, ANSWERED)).toEqual([]);
+  });
+
+  it("wants both addresses of a pair, in whatever spelling", () => {
+    const answered = { ...ANSWERED, addresses: ["10.0.0.5", "fd00::5"] };
+    const six = { address: "FD00:0::5/128", gateway: "fe80::1", interface: 1 };
+    expect(resultDifferences({ interfaces: [HOST, POD], ips: [IP, six] }, answered)).toEqual([]);
+    expect(resultDifferences({ interfaces: [HOST, POD], ips: [IP] }, answered)).toEqual([
+      "prevResult has no address fd00::5",
+    ]);
   });
 
   it("names each thing that is missing or different", () => {

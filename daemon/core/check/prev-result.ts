@@ -4,6 +4,7 @@
  * @module
  */
 import * as z from "zod";
+import { parseIp } from "../../../proto/addr6.ts";
 
 /** What ADD answered with. */
 export type Answered = {
@@ -13,7 +14,7 @@ export type Answered = {
   readonly podMac: string;
   readonly netns: string;
   /** Without a prefix length. */
-  readonly address: string;
+  readonly addresses: readonly string[];
 };
 
 /** The shape of 0.3.0 to 1.1.0, as far as it is looked at. CNI SPEC.md 1.1.0, section "ADD Success". */
@@ -32,11 +33,10 @@ export function resultDifferences(prevResult: unknown, answered: Answered): read
   const parsed = RESULT.safeParse(prevResult);
   if (!parsed.success) return ["prevResult is not the result of an ADD: interfaces or ips are malformed"];
   const { interfaces, ips } = parsed.data;
-  const { ifName, hostName, hostMac, podMac, netns, address } = answered;
+  const { ifName, hostName, hostMac, podMac, netns, addresses } = answered;
   const inPod = interfaces.findIndex(({ name, sandbox }) => name === ifName && sandbox !== "");
   const pod = interfaces[inPod];
   const host = interfaces.find(({ name, sandbox }) => name === hostName && sandbox === "");
-  const ip = ips.find((entry) => entry.address.split("/")[0] === address);
   return [
     ...(pod === undefined ? [`prevResult has no interface ${ifName} in a sandbox`] : []),
     ...(pod === undefined || pod.sandbox === netns
@@ -45,11 +45,20 @@ export function resultDifferences(prevResult: unknown, answered: Answered): read
     ...wrongMac(pod, podMac),
     ...(host === undefined ? [`prevResult has no interface ${hostName} on the node`] : []),
     ...wrongMac(host, hostMac),
-    ...(ip === undefined ? [`prevResult has no address ${address}`] : []),
-    ...(ip?.interface === undefined || ip.interface === inPod
-      ? []
-      : [`prevResult has ${address} on interface ${ip.interface}, which is not ${ifName}`]),
+    ...addresses.flatMap((address) => {
+      const ip = ips.find((entry) => sameIp(entry.address, address));
+      if (ip === undefined) return [`prevResult has no address ${address}`];
+      return ip.interface === undefined || ip.interface === inPod
+        ? []
+        : [`prevResult has ${address} on interface ${ip.interface}, which is not ${ifName}`];
+    }),
   ];
+}
+
+/** A runtime may have written the address in a spelling of its own. */
+function sameIp(withPrefix: string, address: string): boolean {
+  const text = withPrefix.split("/")[0] ?? "";
+  return (parseIp(text) ?? text) === address;
 }
 
 function wrongMac(entry: { readonly name: string; readonly mac: string } | undefined, mac: string): string[] {

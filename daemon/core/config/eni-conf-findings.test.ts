@@ -125,8 +125,8 @@ const REFUSED: readonly (readonly [members: string, ...problems: readonly string
     '2:16 ecs_endpoint is the string "https://x/path"; a host or URL without a path, such as "ecs-vpc.cn-hangzhou.aliyuncs.com", is wanted',
   ],
   [
-    '"ip_stack":"dual"',
-    '2:12 ip_stack is the string "dual"; "ipv4" ("dual" is known but not supported by this version) is wanted',
+    '"ip_stack":"ipv5"',
+    '2:12 ip_stack is the string "ipv5"; one of "ipv4", "dual", "ipv6" is wanted -> did you mean "ipv4"?',
   ],
   [
     '"enable_eni_trunking":true',
@@ -176,7 +176,7 @@ const WARNED: readonly (readonly [members: string, ...warnings: readonly string[
   ],
   [
     '"service_cidr":"10.0.0.0/16,fc00::/112"',
-    "2:16 service_cidr holds fc00::/112, which is not used: this version serves IPv4 only",
+    "2:16 service_cidr holds fc00::/112, which is not used: ip_stack is ipv4 -> set ip_stack to dual, or remove it",
   ],
   [
     '"rate_limit":{"DescribeVSwitch":5}',

@@ -7,9 +7,11 @@ import { type z } from "zod";
 import { type Cidr } from "../../../proto/cidr.ts";
 import { type SecurityGroupId, type VSwitchId } from "../../../proto/ids.ts";
 import { failed, ok, type Result } from "../../../proto/result.ts";
+import { type IpStack } from "../ip-stack.ts";
 import { checkText, type CrossCheck, type Finding, nearest } from "./check.ts";
 import { ENI_KEYS, SECURITY_GROUPS_MAX } from "./eni-keys.ts";
 import { freeze } from "./freeze.ts";
+import { type TypeLimits } from "./type-limits.ts";
 import { type Parsed } from "./problem.ts";
 import { type Secret } from "./secret.ts";
 import { TERWAY_KEYS } from "./terway-keys.ts";
@@ -43,7 +45,7 @@ export type EniConf = {
   readonly poolSyncPeriodMs: number;
   readonly idleReclaim: IdleReclaim;
   /** By instance type, primary ENI and primary addresses included. */
-  readonly instanceTypeLimits: Readonly<Record<string, { readonly eni: number; readonly ip: number }>>;
+  readonly instanceTypeLimits: Readonly<Record<string, TypeLimits>>;
   readonly addTimeoutMs: number;
   readonly cloudTimeoutMs: number;
   /** Calls a minute; what is absent is the budget's own. */
@@ -53,7 +55,7 @@ export type EniConf = {
   readonly ecsEndpoint?: string;
   readonly vpcEndpoint?: string;
   readonly inlineCredentials?: { readonly accessKeyId: Secret; readonly accessKeySecret: Secret };
-  readonly ipStack: "ipv4";
+  readonly ipStack: IpStack;
 };
 
 export type IdleReclaim = {
@@ -220,12 +222,13 @@ const CROSS_CHECKS: readonly CrossCheck<EniValues>[] = [
   },
   { keys: ["access_key", "access_secret"], severity: "problem", find: halfCredentials },
   {
-    keys: ["service_cidr"],
+    keys: ["service_cidr", "ip_stack"],
     severity: "warning",
-    find: ({ service_cidr: cidrs }) =>
-      (cidrs?.v6 ?? []).map((cidr) => ({
+    find: ({ service_cidr: cidrs, ip_stack: stack = "ipv4" }) =>
+      (stack === "ipv4" ? (cidrs?.v6 ?? []) : []).map((cidr) => ({
         path: ["service_cidr"],
-        predicate: `holds ${cidr}, which is not used: this version serves IPv4 only`,
+        predicate: `holds ${cidr}, which is not used: ip_stack is ipv4`,
+        suggestion: "set ip_stack to dual, or remove it",
       })),
   },
   { keys: ["rate_limit"], severity: "warning", find: unknownActions },

@@ -129,7 +129,7 @@ const shape = {
   }),
   instance_type_limits: key(instanceTypeLimits().default({}), {
     meaning:
-      "What an instance type allows: `eni` ENIs, the primary one included, with `ip` IPv4 addresses each, the primary one included. Needed only for types that the agent does not know; it wins over what the agent knows.",
+      "What an instance type allows: `eni` ENIs, the primary one included, with `ip` IPv4 addresses each, the primary one included, and `ipv6` IPv6 addresses each (absent: as many). Needed only for types that the agent does not know; it wins over what the agent knows.",
     ours: true,
   }),
   add_timeout: key(duration("1s", "4m").prefault("90s"), {
@@ -168,8 +168,9 @@ const shape = {
     meaning: "AccessKey secret, given together with `access_key`.",
     absent: "see [Credentials](#credentials)",
   }),
-  ip_stack: key(oneOf(["ipv4"], ["dual", "ipv6"]).default("ipv4"), {
-    meaning: "Address families of pods. IPv6 is not supported by this version.",
+  ip_stack: key(oneOf(["ipv4", "dual", "ipv6"]).default("ipv4"), {
+    meaning:
+      "Address families of pods: IPv4, both, or IPv6 alone. The last two need vSwitches with an IPv6 block and the actions `ecs:AssignIpv6Addresses` and `ecs:UnassignIpv6Addresses`. Pods that run keep what they have when it changes.",
   }),
 };
 

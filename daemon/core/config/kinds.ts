@@ -346,10 +346,13 @@ function cidrProblem(part: string): [predicate: string, suggestion?: string] {
 /** Instance type -> what it allows. */
 export function instanceTypeLimits() {
   const wanted = 'an object from instance type to limits, such as {"ecs.g7.xlarge": {"eni": 4, "ip": 15}},';
-  const limits = z.strictObject({ eni: count(2, 64), ip: count(1, 64) }, { error: '{"eni": …, "ip": …}' });
+  const limits = z.strictObject(
+    { eni: count(2, 64), ip: count(1, 64), ipv6: z.exactOptional(count(0, 64)) },
+    { error: '{"eni": …, "ip": …}' },
+  );
   return z.record(z.string(), limits, { error: wanted }).register(kinds, {
-    type: "object: instance type -> {eni, ip}",
-    range: "eni 2 to 64, ip 1 to 64",
+    type: "object: instance type -> {eni, ip, ipv6}",
+    range: "eni 2 to 64, ip 1 to 64, ipv6 0 to 64",
     wanted,
   });
 }

@@ -4,9 +4,10 @@ import { describe, expect, it } from "vitest";
 import { parseDuration } from "./duration.ts";
 import { parseEndpoint } from "./endpoint.ts";
 import { parseEniConf } from "./eni-conf.ts";
-import { poolBounds, type TypeLimits } from "./pool-bounds.ts";
+import { poolBounds } from "./pool-bounds.ts";
 import { formatProblems, pathText } from "./problem.ts";
 import { maskSecrets, Secret } from "./secret.ts";
+import { type TypeLimits } from "./type-limits.ts";
 
 describe("parseDuration()", () => {
   it("reads what Go's time.ParseDuration reads, as whole milliseconds", () => {
@@ -114,6 +115,13 @@ describe("poolBounds()", () => {
     return poolBounds(result.config, limits);
   };
 
+  const six = (stack: string, ipv6?: number) =>
+    bounds(`,"ip_stack":"${stack}","max_pool_size":100`, {
+      eni: 2,
+      ip: 10,
+      ...(ipv6 === undefined ? {} : { ipv6 }),
+    });
+
   it("takes the primary ENI off and keeps idle addresses as configured", () => {
     expect(bounds("")).toEqual({ enisMax: 3, addressesPerEni: 15, idleMin: 0, idleMax: 5 });
     expect(bounds(',"max_eni":2,"min_pool_size":3')).toEqual({
@@ -127,6 +135,15 @@ describe("poolBounds()", () => {
     expect(bounds(',"min_eni":1')).toMatchObject({ idleMin: 15, idleMax: 15 });
     expect(bounds(',"max_pool_size":1000', { eni: 2, ip: 4 })).toMatchObject({ enisMax: 1, idleMax: 4 });
     expect(bounds("", { eni: 1, ip: 4 })).toEqual({ enisMax: 0, addressesPerEni: 4, idleMin: 0, idleMax: 0 });
+  });
+
+  it("counts pairs where pods get IPv6, limited by the smaller quota", () => {
+    const common = { enisMax: 1, addressesPerEni: 10, idleMin: 0 };
+    expect(six("ipv4", 6)).toEqual({ ...common, idleMax: 10 });
+    expect(six("dual", 6)).toEqual({ ...common, addresses6PerEni: 6, idleMax: 6 });
+    expect(six("ipv6", 20)).toEqual({ ...common, addresses6PerEni: 20, idleMax: 10 });
+    expect(six("dual")).toEqual({ ...common, addresses6PerEni: 10, idleMax: 10 });
+    expect(six("dual", 0)).toEqual({ ...common, addresses6PerEni: 0, idleMax: 0 });
   });
 
   it("never promises more than the type allows, nor a minimum above the maximum", () => {

@@ -25,8 +25,12 @@ describe("decideType()", () => {
     const cases = [
       [{ instanceType, configured, annotation: ANNOTATION }, { eni: 2, ip: 3 }, "configuration"],
       [{ instanceType, configured: {}, annotation: ANNOTATION }, { eni: 5, ip: 11 }, "annotation"],
-      [{ instanceType, configured: {} }, { eni: 4, ip: 15 }, "table"],
-      [{ instanceType: "ecs.x9.xlarge", configured, annotation: ANNOTATION }, { eni: 4, ip: 15 }, "guess"],
+      [{ instanceType, configured: {} }, { eni: 4, ip: 15, ipv6: 15 }, "table"],
+      [
+        { instanceType: "ecs.x9.xlarge", configured, annotation: ANNOTATION },
+        { eni: 4, ip: 15, ipv6: 15 },
+        "guess",
+      ],
     ] as const;
     for (const [input, type, source] of cases) expect(decideType(input)).toEqual({ type, source });
   });
@@ -40,7 +44,7 @@ describe("decideType()", () => {
       ANNOTATION.replace("11", "0"),
     ])
       expect(decideType({ instanceType: "ecs.g7.large", configured: {}, annotation })).toEqual({
-        type: { eni: 3, ip: 6 },
+        type: { eni: 3, ip: 6, ipv6: 6 },
         source: "table",
       });
   });
@@ -48,9 +52,9 @@ describe("decideType()", () => {
 
 describe("knownType()", () => {
   it("knows generation 7 by family and size, and nothing else", () => {
-    expect(knownType("ecs.g7.large")).toEqual({ eni: 3, ip: 6 });
-    expect(knownType("ecs.c7.3xlarge")).toEqual({ eni: 8, ip: 15 });
-    expect(knownType("ecs.r7.32xlarge")).toEqual({ eni: 15, ip: 30 });
+    expect(knownType("ecs.g7.large")).toEqual({ eni: 3, ip: 6, ipv6: 6 });
+    expect(knownType("ecs.c7.3xlarge")).toEqual({ eni: 8, ip: 15, ipv6: 15 });
+    expect(knownType("ecs.r7.32xlarge")).toEqual({ eni: 15, ip: 30, ipv6: 30 });
     for (const other of ["ecs.g7t.large", "ecs.g6.large", "ecs.g7.5xlarge", "g7.large", "", "ecs.g7"])
       expect(knownType(other)).toBeUndefined();
   });
@@ -58,7 +62,7 @@ describe("knownType()", () => {
 
 describe("guessType()", () => {
   it("goes by the size, or by nothing", () => {
-    expect(guessType("ecs.g8i.4xlarge")).toEqual({ eni: 8, ip: 30 });
+    expect(guessType("ecs.g8i.4xlarge")).toEqual({ eni: 8, ip: 30, ipv6: 30 });
     expect(guessType("ecs.odd")).toEqual({ eni: 4, ip: 15 });
   });
 });
@@ -97,6 +101,23 @@ describe("decideBounds()", () => {
       idleMin: 6,
       idleMax: 6,
       source: "table",
+    });
+  });
+
+  it("is lowered by the IPv6 quota where pods get pairs, configured, annotated or learnt", () => {
+    const annotation = ANNOTATION.replace("11", '11,"EniIpv6AddressQuantity":4');
+    const cases = [
+      [{ annotation }, { addressesPerEni: 11, addresses6PerEni: 4, idleMax: 16 }],
+      [{ learnt: { addresses6PerEni: 2 } }, { addressesPerEni: 15, addresses6PerEni: 2, idleMax: 6 }],
+      [{}, { addressesPerEni: 15, addresses6PerEni: 15, idleMax: 45 }],
+    ] as const;
+    const config = configOf(',"ip_stack":"dual","max_pool_size":100');
+    for (const [more, bounds] of cases)
+      expect(decideBounds({ config, instanceType, ...more })).toMatchObject(bounds);
+    const limits = ',"instance_type_limits":{"ecs.g7.xlarge":{"eni":4,"ip":15,"ipv6":0}}';
+    expect(decideBounds({ config: configOf(`,"ip_stack":"ipv6"${limits}`), instanceType })).toMatchObject({
+      addresses6PerEni: 0,
+      source: "configuration",
     });
   });
 

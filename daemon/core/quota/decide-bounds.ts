@@ -6,7 +6,8 @@
  */
 import * as z from "zod";
 import { type EniConf } from "../config/eni-conf.ts";
-import { type PoolBounds, poolBounds, type TypeLimits } from "../config/pool-bounds.ts";
+import { type PoolBounds, poolBounds } from "../config/pool-bounds.ts";
+import { type TypeLimits } from "../config/type-limits.ts";
 import { type Limits } from "../pool/model.ts";
 import { guessType, knownType } from "./instance-types.ts";
 
@@ -18,6 +19,7 @@ const ANNOTATION = z.object({
   InstanceTypeId: z.string(),
   EniQuantity: z.int().min(1),
   EniPrivateIpAddressQuantity: z.int().min(1),
+  EniIpv6AddressQuantity: z.exactOptional(z.int().min(0)),
 });
 
 /** What the instance type allows, the primary ENI and the primary addresses included, and who says so. */
@@ -55,9 +57,12 @@ export function decideBounds(input: {
   if (source === "configuration") return { ...bounds, source };
   const enisMax = Math.min(bounds.enisMax, learnt.enisMax ?? bounds.enisMax);
   const addressesPerEni = Math.min(bounds.addressesPerEni, learnt.addressesPerEni ?? bounds.addressesPerEni);
-  const capacity = enisMax * addressesPerEni;
+  const { addresses6PerEni: most6 } = bounds;
+  const six =
+    most6 === undefined ? {} : { addresses6PerEni: Math.min(most6, learnt.addresses6PerEni ?? most6) };
+  const capacity = enisMax * Math.min(addressesPerEni, six.addresses6PerEni ?? addressesPerEni);
   const idleMin = Math.min(bounds.idleMin, capacity);
-  return { enisMax, addressesPerEni, idleMin, idleMax: Math.min(bounds.idleMax, capacity), source };
+  return { enisMax, addressesPerEni, ...six, idleMin, idleMax: Math.min(bounds.idleMax, capacity), source };
 }
 
 function annotatedType(annotation: string, instanceType: string): TypeLimits | undefined {
@@ -69,5 +74,6 @@ function annotatedType(annotation: string, instanceType: string): TypeLimits | u
   }
   const parsed = ANNOTATION.safeParse(value);
   if (!parsed.success || parsed.data.InstanceTypeId !== instanceType) return undefined;
-  return { eni: parsed.data.EniQuantity, ip: parsed.data.EniPrivateIpAddressQuantity };
+  const { EniQuantity: eni, EniPrivateIpAddressQuantity: ip, EniIpv6AddressQuantity: ipv6 } = parsed.data;
+  return { eni, ip, ...(ipv6 !== undefined && { ipv6 }) };
 }

@@ -4,19 +4,19 @@
  *
  * @module
  */
-import { type TypeLimits } from "../config/pool-bounds.ts";
+import { type TypeLimits } from "../config/type-limits.ts";
 
-/** By size; the same for general purpose, compute and memory. Source: ECS documentation, instance families g7, c7, r7. */
+/** By size; the same for general purpose, compute and memory, and the same number for both families. Source: ECS documentation, instance families g7, c7, r7. */
 const GENERATION_7: Readonly<Record<string, TypeLimits>> = {
-  large: { eni: 3, ip: 6 },
-  xlarge: { eni: 4, ip: 15 },
-  "2xlarge": { eni: 4, ip: 15 },
-  "3xlarge": { eni: 8, ip: 15 },
-  "4xlarge": { eni: 8, ip: 30 },
-  "6xlarge": { eni: 8, ip: 30 },
-  "8xlarge": { eni: 8, ip: 30 },
-  "16xlarge": { eni: 8, ip: 30 },
-  "32xlarge": { eni: 15, ip: 30 },
+  large: { eni: 3, ip: 6, ipv6: 6 },
+  xlarge: { eni: 4, ip: 15, ipv6: 15 },
+  "2xlarge": { eni: 4, ip: 15, ipv6: 15 },
+  "3xlarge": { eni: 8, ip: 15, ipv6: 15 },
+  "4xlarge": { eni: 8, ip: 30, ipv6: 30 },
+  "6xlarge": { eni: 8, ip: 30, ipv6: 30 },
+  "8xlarge": { eni: 8, ip: 30, ipv6: 30 },
+  "16xlarge": { eni: 8, ip: 30, ipv6: 30 },
+  "32xlarge": { eni: 15, ip: 30, ipv6: 30 },
 };
 
 /** A type whose size says nothing. */
