@@ -1,183 +1,39 @@
 /**
- * `make demo`: the whole line on one machine, with proof. Two nodes on a simulated VPC, forty pods through the real plugin
- * and agents, packets in every direction, an agent killed under traffic, and nothing left in the end. Exits with 0 only
- * if all of it held. KEEP=1 leaves it running.
+ * `make demo`: the whole line on one machine, with proof. `DATAPATH` says which one: `veth` on ENIs of a simulated VPC,
+ * `overlay` or `underlay` on a simulated on-premises network. Exits with 0 only if all of it held, with 2 where the
+ * command is wrong, with 130 where it was stopped. KEEP=1 leaves it running.
  *
  * @module
  */
 import { readdir } from "node:fs/promises";
-import {
-  differences,
-  hostSnapshot,
-  machineChanges,
-  networkSnapshot,
-  type Snapshot,
-} from "../harness/snapshot.ts";
-import { type SimEni, type SimNode } from "../harness/simulator.ts";
-import { type Cluster, openCluster } from "./cluster.ts";
-import { freeName, removalCommand } from "./name.ts";
-import { addressesOf, proveOrder, proveRestart, proveSettling, proveTraffic } from "./proofs.ts";
-import { openReport, type Report, table } from "./report.ts";
-
-const PODS_PER_NODE = 20;
-const IDLE_MAX = 5;
-
-async function demo(name: string, report: Report, keep: boolean): Promise<void> {
-  const before = await hostSnapshot();
-  report.section("A VPC: two zones, three vSwitches for pods (the first one small), two nodes ecs.g7.xlarge");
-  const cluster = await openCluster(name, []);
-  try {
-    const nodesBefore = await nodeSnapshots(cluster);
-    await startAgents(cluster, report);
-    await addPods(cluster, report);
-    const enis = await cluster.simulator.enis();
-    printPods(cluster, enis, report);
-    proveOrder(cluster, enis, report);
-    report.section("Packets in every direction");
-    await proveTraffic(cluster, report);
-    report.section("kill -9 of an agent while its pods talk");
-    await proveRestart(cluster, report);
-    if (keep) return printKept(cluster, name, report);
-    await removePods(cluster, report);
-    report.section("Draining: every ENI goes back, the nodes are cleaned");
-    await cluster.drain();
-    await proveNothingLeft(cluster, report, nodesBefore);
-    await cluster.down();
-    const left = machineChanges(before, await hostSnapshot(), name);
-    report.check(
-      left.length === 0,
-      `the machine is as it was: namespaces, links, rules, nftables, /var/run, /etc`,
-    );
-    for (const line of left) report.line(`      ${line}`);
-  } catch (error) {
-    await cluster.down();
-    throw error;
-  }
-}
-
-async function startAgents(cluster: Cluster, report: Report): Promise<void> {
-  report.section("An agent on each node, configured by eni-config");
-  const startedMs = performance.now();
-  await Promise.all(cluster.simulator.nodes.map((node) => cluster.start(node)));
-  report.line(`both serve after ${Math.round(performance.now() - startedMs)} ms`);
-}
-
-async function addPods(cluster: Cluster, report: Report): Promise<void> {
-  const total = PODS_PER_NODE * cluster.simulator.nodes.length;
-  report.section(`${total} pods, one after the other on each node`);
-  const addAll = async (node: SimNode): Promise<void> => {
-    for (let index = 1; index <= PODS_PER_NODE; index++) {
-      await cluster.add(node, index);
-      report.progress(`${cluster.pods.length} of ${total} pods`);
-    }
-  };
-  await Promise.all(cluster.simulator.nodes.map(addAll));
-}
-
-/** The agent's log has the time of each phase; the rest of the exec is the plugin's own start. */
-function phases(cluster: Cluster, node: SimNode, address: string): { waitedMs: number; kernelMs: number } {
-  const lines = (cluster.agents.get(node.name)?.process.output() ?? "").split("\n");
-  const line = lines.find((text) => text.includes('"pod attached"') && text.includes(`"${address}"`));
-  const entry: unknown = line === undefined ? {} : JSON.parse(line);
-  const field = (name: string): number =>
-    typeof entry === "object" && entry !== null
-      ? Number(Object.entries(entry).find(([key]) => key === name)?.[1])
-      : Number.NaN;
-  return { waitedMs: field("waitedMs"), kernelMs: field("kernelMs") };
-}
-
-function printPods(cluster: Cluster, enis: readonly SimEni[], report: Report): void {
-  const rows = cluster.pods
-    .toSorted((a, b) => a.node.name.localeCompare(b.node.name))
-    .map(({ pod, node, attached }) => {
-      const eni = enis.find(({ addresses }) => addresses.includes(attached.address));
-      const { waitedMs, kernelMs } = phases(cluster, node, attached.address);
-      const plugin = attached.tookMs - waitedMs - kernelMs;
-      const numbers = [waitedMs, kernelMs, plugin, attached.tookMs].map((ms) => ms.toFixed(1));
-      return [pod.name, node.name, eni?.id ?? "?", eni?.vSwitch ?? "?", attached.address, ...numbers];
-    });
-  const header = ["POD", "NODE", "ENI", "VSWITCH", "ADDRESS", "POOL", "KERNEL", "PLUGIN", "TOTAL ms"];
-  for (const line of table(header, rows)) report.line(line);
-}
-
-async function removePods(cluster: Cluster, report: Report): Promise<void> {
-  const total = cluster.pods.length;
-  report.section(`Deleting ${total} pods; each pool settles at max_pool_size`);
-  const removeAll = async (node: SimNode): Promise<void> => {
-    for (const pod of cluster.pods.filter(({ node: { name } }) => name === node.name)) {
-      await cluster.remove(pod);
-      report.progress(`${total - cluster.pods.length} of ${total} pods deleted`);
-    }
-  };
-  await Promise.all(cluster.simulator.nodes.map(removeAll));
-  await proveSettling(cluster, report, IDLE_MAX);
-}
-
-async function nodeSnapshots(cluster: Cluster): Promise<Map<string, Snapshot>> {
-  const entries = cluster.simulator.nodes.map(async (node): Promise<[string, Snapshot]> => {
-    return [node.name, await networkSnapshot(["ip", "netns", "exec", node.namespace])];
-  });
-  return new Map(await Promise.all(entries));
-}
-
-async function proveNothingLeft(
-  cluster: Cluster,
-  report: Report,
-  before: Map<string, Snapshot>,
-): Promise<void> {
-  const enis = await cluster.simulator.enis();
-  const after = await nodeSnapshots(cluster);
-  for (const node of cluster.simulator.nodes) {
-    const held = addressesOf(enis, node).length;
-    report.check(held === 0, `cloud: ${held} addresses left on ENIs of ${node.name}`);
-    const left = differences(before.get(node.name) ?? {}, after.get(node.name) ?? {});
-    report.check(
-      left.length === 0,
-      `kernel of ${node.name}: links, addresses, rules, routes, nftables, sysctls as before`,
-    );
-    for (const line of left) report.line(`      ${line}`);
-  }
-  const orphans = enis.filter((eni) => !eni.isPrimary);
-  report.check(orphans.length === 0, `cloud: ${orphans.length} ENIs without an owner`);
-  for (const broken of await cluster.simulator.brokenInvariants()) report.check(false, `cloud: ${broken}`);
-}
-
-function printKept(cluster: Cluster, name: string, report: Report): void {
-  const [node] = cluster.simulator.nodes;
-  const [pod] = cluster.pods;
-  report.section("Left running (KEEP=1). Try:");
-  for (const line of [
-    `dist/bin/terway-sim state --name ${name}`,
-    `dist/bin/terway-sim calls --name ${name}`,
-    `dist/bin/terway-sim exec --name ${name} ${node?.name} -- ip rule`,
-    `ip netns exec ${pod?.pod.namespace} ip address`,
-    `dist/bin/terway-sim fault add --help`,
-    `stop it:  kill ${[...cluster.agents.values()].map((agent) => agent.process.pid).join(" ")}; ${removalCommand(name)};`,
-    `          rm -r ${cluster.directory}`,
-  ]) {
-    report.line(line);
-  }
-}
+import { freeName, leftOnPrem, nameOnPrem, namespaceRemoval, removalCommand } from "./name.ts";
+import { demoOnPrem } from "./onprem.ts";
+import { openReport, type Report } from "./report.ts";
+import { type Datapath, selectDatapath } from "./selection.ts";
+import { demoVpc } from "./vpc.ts";
 
 async function main(): Promise<number> {
+  const datapath = selectDatapath(process.env["DATAPATH"]);
+  if (!datapath.ok) {
+    process.stderr.write(`${datapath.fault}\n`);
+    return 2;
+  }
   if (process.getuid?.() !== 0) {
     process.stderr.write("The demo makes network namespaces: run it as root (sudo make demo).\n");
     return 1;
   }
-  const report = openReport((text) => process.stdout.write(text), process.stdout.isTTY);
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+  const report = openReport((text) => process.stdout.write(text), process.stdout.isTTY, stop.signal);
   const keep = (process.env["KEEP"] ?? "") !== "";
-  const name = freeName(await readdir("/run/netns").catch(() => []));
-  if (name === undefined) {
-    process.stderr.write(`Nine demos were left on this machine. Remove one: ${removalCommand("twdemo")}\n`);
-    return 1;
+  try {
+    if (!(await demo(datapath.value, report, keep))) return 1;
+  } catch (error) {
+    const reason: unknown = stop.signal.aborted ? stop.signal.reason : error;
+    process.stderr.write(`\nThe demo could not go on; what it made was removed.\n${String(reason)}\n`);
+    return stop.signal.aborted ? 130 : 1;
   }
-  if (name !== "twdemo") {
-    report.line(
-      `There is another demo (KEEP=1, or it was killed); this one is called ${name}. To remove the other:`,
-    );
-    report.line(`  ${removalCommand("twdemo")}`);
-  }
-  await demo(name, report, keep);
   const failures = report.failures();
   process.stdout.write(
     failures.length === 0
@@ -188,7 +44,47 @@ async function main(): Promise<number> {
   return failures.length === 0 ? 0 : 1;
 }
 
-process.exitCode = await main().catch((error: unknown) => {
-  process.stderr.write(`\nThe demo could not go on; what it made was removed.\n${String(error)}\n`);
-  return 1;
-});
+/** False where it could not begin; why is said then. */
+async function demo(datapath: Datapath, report: Report, keep: boolean): Promise<boolean> {
+  const namespaces = await readdir("/run/netns").catch(() => []);
+  switch (datapath) {
+    case "veth":
+      return demoVeth(namespaces, report, keep);
+    case "overlay":
+    case "underlay":
+      for (const left of leftOnPrem(namespaces, isAlive)) {
+        report.line(`A demo was left here (KEEP=1, or it was killed). To remove it:`);
+        report.line(`  ${namespaceRemoval(left)}`);
+      }
+      await demoOnPrem(datapath, nameOnPrem(process.pid), report, keep);
+      return true;
+    default:
+      return datapath satisfies never;
+  }
+}
+
+async function demoVeth(namespaces: readonly string[], report: Report, keep: boolean): Promise<boolean> {
+  const name = freeName(namespaces);
+  if (name === undefined) {
+    process.stderr.write(`Nine demos were left on this machine. Remove one: ${removalCommand("twdemo")}\n`);
+    return false;
+  }
+  if (name !== "twdemo") {
+    report.line(
+      `There is another demo (KEEP=1, or it was killed); this one is called ${name}. To remove the other:`,
+    );
+    report.line(`  ${removalCommand("twdemo")}`);
+  }
+  await demoVpc(name, report, keep);
+  return true;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+process.exitCode = await main();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { freeName } from "./name.ts";
+import { freeName, leftOnPrem, nameOnPrem } from "./name.ts";
 
 describe("freeName()", () => {
   it("is the plain name on a machine without a demo", () => {
@@ -16,5 +16,12 @@ describe("freeName()", () => {
   it("gives up in the end", () => {
     const all = Array.from({ length: 9 }, (_, at) => `twdemo${at === 0 ? "" : at + 1}-x`);
     expect(freeName(all)).toBeUndefined();
+  });
+});
+
+describe("leftOnPrem()", () => {
+  it("names demos whose process is gone, once, and no others", () => {
+    const namespaces = ["twonprem7-router", "twonprem7-web-node-1-1", "twonprem8-router", "twdemo-router"];
+    expect(leftOnPrem(namespaces, (pid) => pid === 8)).toEqual([nameOnPrem(7)]);
   });
 });

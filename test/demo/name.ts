@@ -1,5 +1,5 @@
 /**
- * The demo's name, which its simulator and all its namespaces begin with.
+ * The demo's name, which its simulated network and all its namespaces begin with.
  *
  * @module
  */
@@ -21,5 +21,24 @@ export function freeName(namespaces: readonly string[]): string | undefined {
 
 /** What removes everything that a demo left whose processes are stopped. */
 export function removalCommand(name: string): string {
-  return `dist/bin/terway-sim down --name ${name}; ip netns list | grep -o '^${name}-[^ ]*' | xargs -n 1 ip netns delete`;
+  return `dist/bin/terway-sim down --name ${name}; ${namespaceRemoval(name)}`;
+}
+
+/** What removes all namespaces of a demo. */
+export function namespaceRemoval(name: string): string {
+  return `ip netns list | grep -o '^${name}-[^ ]*' | xargs -n 1 ip netns delete`;
+}
+
+/** Of a demo on premises, whose process has this number: any number of them may run at the same time. */
+export function nameOnPrem(pid: number): string {
+  return `twonprem${pid}`;
+}
+
+/** The names of demos on premises that were kept (KEEP=1) or killed: there are namespaces of them, but no process. */
+export function leftOnPrem(
+  namespaces: readonly string[],
+  isAlive: (pid: number) => boolean,
+): readonly string[] {
+  const pids = namespaces.flatMap((namespace) => /^twonprem(\d+)-/.exec(namespace)?.[1] ?? []);
+  return [...new Set(pids.map(Number))].filter((pid) => !isAlive(pid)).map(nameOnPrem);
 }

@@ -1,5 +1,6 @@
 /**
- * What the demo prints: sections with elapsed time, verdicts, a table. Nothing is decided here but whether all held.
+ * What the demo prints: sections with elapsed time, verdicts, a table. Nothing is decided here but whether all held, and
+ * that a demo which somebody stops goes no further.
  *
  * @module
  */
@@ -13,16 +14,19 @@ export type Report = {
   readonly failures: () => readonly string[];
 };
 
-export function openReport(write: (text: string) => void, terminal: boolean): Report {
+/** Once `stop` is aborted each line throws its reason, so that the demo ends at its next step and cleans up. */
+export function openReport(write: (text: string) => void, terminal: boolean, stop: AbortSignal): Report {
   const startedMs = performance.now();
   const failures: string[] = [];
   let lastProgressMs = 0;
   return {
     section(title) {
+      stop.throwIfAborted();
       const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
       write(`\n[${seconds.padStart(5)} s] ${title}\n`);
     },
     progress(text) {
+      stop.throwIfAborted();
       if (terminal) write(`\r\u001B[K  ${text}`);
       else if (performance.now() - lastProgressMs > 1000) {
         lastProgressMs = performance.now();
@@ -30,10 +34,12 @@ export function openReport(write: (text: string) => void, terminal: boolean): Re
       }
     },
     check(held, text) {
+      stop.throwIfAborted();
       if (!held) failures.push(text);
       write(`${terminal ? "\r\u001B[K" : ""}  ${held ? "ok  " : "FAIL"}  ${text}\n`);
     },
     line(text) {
+      stop.throwIfAborted();
       write(`${terminal ? "\r\u001B[K" : ""}  ${text}\n`);
     },
     failures: () => failures,

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type OnPrem, openOnPrem } from "../../sim/onprem/onprem.ts";
 import { threeNodes } from "../../sim/onprem/site.ts";
-import { type AgentOptions } from "../harness/agent.ts";
+import { type HybridAgentOptions } from "../harness/agent.ts";
 import { confFor, createPod, deletePodNamespace, type Pod } from "../harness/pod.ts";
 import { networkSnapshot, type Snapshot } from "../harness/snapshot.ts";
 
@@ -32,7 +32,7 @@ export type HybridNodes = AsyncDisposable & {
   readonly conf: Conf;
   /** Replaces the file by a rename. */
   readonly publish: (conf: Conf | string) => Promise<void>;
-  readonly agent: (node: NodeName) => AgentOptions;
+  readonly agent: (node: NodeName) => HybridAgentOptions;
   /** A pod's namespace. Removed in the end. */
   readonly pod: (name: string, node: NodeName) => Promise<Pod>;
   readonly snapshot: (node: NodeName) => Promise<Snapshot>;
@@ -66,16 +66,12 @@ export async function openHybridNodes(name: string): Promise<HybridNodes> {
     await mkdir(join(directory, node, "eni-config"), { recursive: true });
     await writeFile(join(directory, node, "eni-config", "10-terway.conf"), CNI_CONF);
   }
-  const agent = (node: NodeName): AgentOptions => ({
+  const agent = (node: NodeName): HybridAgentOptions => ({
     namespace: site.node(node).namespace,
     directory: join(directory, node),
     cniConf: CNI_CONF,
-    flags: ["--hybrid-conf", confPath, "--node-name", node],
-    // There is no cloud, and nothing of one is written to the directory.
-    eniConf: "",
-    accessKeyId: "",
-    accessKeySecret: "",
-    apiUrl: "",
+    hybridConf: confPath,
+    nodeName: node,
   });
   const pods: Pod[] = [];
   return {

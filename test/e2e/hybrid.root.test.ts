@@ -244,8 +244,7 @@ describe("terwayd --hybrid-conf", () => {
   });
 
   it("ends a first start that cannot work with a sentence, and checks a file", async () => {
-    const { flags, ...rest } = lab.agent("node-1");
-    const other = { ...rest, flags: [...(flags ?? []).slice(0, 2), "--node-name", "node-4"] };
+    const other = { ...lab.agent("node-1"), nodeName: "node-4" };
     expect(await runAgent(other, ["--check"])).toMatchObject({
       status: 1,
       stderr:

@@ -11,23 +11,35 @@ import { service } from "grpc-health-check";
 import { type Background, background, must, run, until } from "./process.ts";
 import { program } from "./programs.ts";
 
-export type AgentOptions = {
+/** What every agent has. */
+type AgentPlace = {
   /** Namespace of the node. */
   readonly namespace: string;
   /** Everything of this agent is below here. */
   readonly directory: string;
-  /** `eni_conf` of the ConfigMap. */
-  readonly eniConf: string;
   /** `10-terway.conf` of the ConfigMap. */
   readonly cniConf: string;
-  readonly accessKeyId: string;
-  readonly accessKeySecret: string;
-  /** ECS_ENDPOINT and VPC_ENDPOINT. */
-  readonly apiUrl: string;
   /** Command that enters the node; `ip netns exec` of its namespace where absent. */
   readonly enter?: readonly string[];
   /** More of its command line. */
   readonly flags?: readonly string[];
+};
+
+export type AgentOptions = AgentPlace & {
+  /** `eni_conf` of the ConfigMap. */
+  readonly eniConf: string;
+  readonly accessKeyId: string;
+  readonly accessKeySecret: string;
+  /** ECS_ENDPOINT and VPC_ENDPOINT. */
+  readonly apiUrl: string;
+};
+
+/** On premises: no cloud. */
+export type HybridAgentOptions = AgentPlace & {
+  /** Path of the file that describes the hybrid network. */
+  readonly hybridConf: string;
+  /** Of this node's record in it. */
+  readonly nodeName: string;
 };
 
 export type Agent = {
@@ -39,29 +51,30 @@ export type Agent = {
   readonly kill: () => Promise<void>;
 };
 
-/** Writes the mounted ConfigMap and Secret. */
-export async function prepareAgent(options: AgentOptions): Promise<void> {
+/** Writes the mounted ConfigMap, and the Secret where there is a cloud. */
+export async function prepareAgent(options: AgentOptions | HybridAgentOptions): Promise<void> {
   const config = join(options.directory, "eni-config");
-  const secret = join(options.directory, "secret");
   await mkdir(config, { recursive: true });
+  await writeFile(join(config, "10-terway.conf"), options.cniConf);
+  if ("hybridConf" in options) return;
+  const secret = join(options.directory, "secret");
   await mkdir(secret, { recursive: true, mode: 0o700 });
   await writeFile(join(config, "eni_conf"), options.eniConf);
-  await writeFile(join(config, "10-terway.conf"), options.cniConf);
   await writeFile(join(secret, "access-key-id"), options.accessKeyId);
   await writeFile(join(secret, "access-key-secret"), options.accessKeySecret);
 }
 
-function commandOf(options: AgentOptions): string[] {
+function commandOf(options: AgentOptions | HybridAgentOptions): string[] {
+  const hybrid = "hybridConf" in options;
   return [
     ...(options.enter ?? ["ip", "netns", "exec", options.namespace]),
-    "env",
-    `ECS_ENDPOINT=${options.apiUrl}`,
-    `VPC_ENDPOINT=${options.apiUrl}`,
+    ...(hybrid ? [] : ["env", `ECS_ENDPOINT=${options.apiUrl}`, `VPC_ENDPOINT=${options.apiUrl}`]),
     program("terwayd"),
+    ...(hybrid
+      ? ["--hybrid-conf", options.hybridConf, "--node-name", options.nodeName]
+      : ["--secret-dir", join(options.directory, "secret")]),
     "--config",
     join(options.directory, "eni-config"),
-    "--secret-dir",
-    join(options.directory, "secret"),
     "--state-dir",
     join(options.directory, "state"),
     "--socket",
@@ -71,7 +84,10 @@ function commandOf(options: AgentOptions): string[] {
 }
 
 /** Starts it and waits until its health service says SERVING; fails with its log where it ends instead. */
-export async function startAgent(options: AgentOptions, timeoutMs = 30_000): Promise<Agent> {
+export async function startAgent(
+  options: AgentOptions | HybridAgentOptions,
+  timeoutMs = 30_000,
+): Promise<Agent> {
   const [file = "", ...args] = commandOf(options);
   const child = background(file, args, { logPath: join(options.directory, "agent.log") });
   const socketPath = join(options.directory, "run/agent.sock");
@@ -106,13 +122,16 @@ export async function startAgent(options: AgentOptions, timeoutMs = 30_000): Pro
 }
 
 /** `terwayd --drain`: gives back every ENI and cleans the node; the agent must be stopped. */
-export async function drainAgent(options: AgentOptions): Promise<string> {
+export async function drainAgent(options: AgentOptions | HybridAgentOptions): Promise<string> {
   const [file = "", ...args] = commandOf(options);
   return must(file, [...args, "--drain"]);
 }
 
 /** Runs it in the foreground to its end: for configurations that it must refuse. */
-export async function runAgent(options: AgentOptions, extra: readonly string[] = []): ReturnType<typeof run> {
+export async function runAgent(
+  options: AgentOptions | HybridAgentOptions,
+  extra: readonly string[] = [],
+): ReturnType<typeof run> {
   const [file = "", ...args] = commandOf(options);
   return run(file, [...args, ...extra], { timeoutMs: 60_000 });
 }

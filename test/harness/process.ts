@@ -68,6 +68,12 @@ export async function until<Value>(
   }
 }
 
+/** Waits for all, and then fails as the first did that failed: nothing goes on behind the back of who cleans up. */
+export async function allEnded<Value>(running: readonly Promise<Value>[]): Promise<Value[]> {
+  await Promise.allSettled(running);
+  return Promise.all(running);
+}
+
 /** A program in the background; its output is kept. */
 export type Background = {
   readonly pid: number;

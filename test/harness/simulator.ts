@@ -74,10 +74,13 @@ export async function simulatorUp(name: string, args: readonly string[] = []): P
     enis: async () => enisOf(await state()),
     brokenInvariants: async () =>
       (await state()).broken.map(({ invariant, detail }) => `${invariant}: ${detail}`),
-    down: async () => {
-      await must(sim, ["down", "--name", name]);
-    },
+    down: async () => simulatorDown(name),
   };
+}
+
+/** `terway-sim down`, of one that came up or did not. */
+export async function simulatorDown(name: string): Promise<void> {
+  await must(program("terway-sim"), ["down", "--name", name]);
 }
 
 function gatewayOf(cidr: string): string {

@@ -9,6 +9,9 @@ import { run } from "./process.ts";
 /** Title -> text. */
 export type Snapshot = Readonly<Record<string, string>>;
 
+/** In /var/run: whoever is the first makes them, and the last one removes them. */
+const SHARED: readonly string[] = ["netns", "terway-sim"];
+
 /** Of the machine itself. */
 export async function hostSnapshot(): Promise<Snapshot> {
   const [netns, rest, runDirectory, etc, temporary] = await Promise.all([
@@ -79,20 +82,22 @@ export function differences(before: Snapshot, after: Snapshot): string[] {
 
 /**
  * What changed on the machine itself. Of namespaces only those that begin with `name` count: those of programs that run
- * beside this one are theirs, and so are their temporary directories.
+ * beside this one are theirs, and so are their temporary directories, and the directories that hold namespaces and
+ * simulators.
  */
 export function machineChanges(before: Snapshot, after: Snapshot, name: string): string[] {
+  const isAlone = [before, after].every(
+    (snapshot) => linesWhere(snapshot["ip netns"], (line) => line !== "" && !line.startsWith(name)) === "",
+  );
   const own = (snapshot: Snapshot): Snapshot => ({
     ...snapshot,
-    "ip netns": linesOf(snapshot["ip netns"], name),
+    "ip netns": linesWhere(snapshot["ip netns"], (line) => line.startsWith(name)),
+    "/var/run": linesWhere(snapshot["/var/run"], (line) => isAlone || !SHARED.includes(line)),
     "/tmp/terway-*": "",
   });
   return differences(own(before), own(after));
 }
 
-function linesOf(text: string | undefined, start: string): string {
-  return (text ?? "")
-    .split("\n")
-    .filter((line) => line.startsWith(start))
-    .join("\n");
+function linesWhere(text: string | undefined, isOne: (line: string) => boolean): string {
+  return (text ?? "").split("\n").filter(isOne).join("\n");
 }

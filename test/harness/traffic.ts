@@ -7,8 +7,17 @@ import { type Background, background, run } from "./process.ts";
 
 export type Ping = { readonly sent: number; readonly received: number; readonly output: string };
 
-/** `count` echo requests from a namespace, 10 ms apart; each is given a second. `source` sends from that address. */
-export async function ping(namespace: string, target: string, count = 3, source?: string): Promise<Ping> {
+/**
+ * `count` echo requests from a namespace, 10 ms apart; each is given a second. `source` sends from that address; `more` are
+ * options of ping(8).
+ */
+export async function ping(
+  namespace: string,
+  target: string,
+  count = 3,
+  source?: string,
+  more: readonly string[] = [],
+): Promise<Ping> {
   const from = source === undefined ? [] : ["-I", source];
   const args = [
     "netns",
@@ -23,6 +32,7 @@ export async function ping(namespace: string, target: string, count = 3, source?
     "-W",
     "1",
     ...from,
+    ...more,
     target,
   ];
   const ran = await run("ip", args);

@@ -1,5 +1,5 @@
 /**
- * The demo's cluster: two simulated nodes, an agent on each, pods in namespaces.
+ * The cluster of the VPC's demo: two simulated nodes, an agent on each, pods in namespaces.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import {
   delPod,
   type Pod,
 } from "../harness/pod.ts";
-import { type SimNode, type Simulator, simulatorUp } from "../harness/simulator.ts";
+import { type SimNode, type Simulator, simulatorDown, simulatorUp } from "../harness/simulator.ts";
 
 /** The seed's ConfigMap, filled in, with two waits shortened so that the demo takes less than a minute. */
 const ENI_CONF = `
@@ -36,7 +36,7 @@ const ENI_CONF = `
       }
 `;
 
-export const CNI_CONF = `
+const CNI_CONF = `
       {
        "cniVersion": "0.3.0",
        "name": "terway",
@@ -61,7 +61,11 @@ export type Cluster = {
 };
 
 export async function openCluster(name: string, args: readonly string[]): Promise<Cluster> {
-  const simulator = await simulatorUp(name, args);
+  const simulator = await simulatorUp(name, args).catch(async (error: unknown) => {
+    // Who is stopped while it comes up leaves a part of it.
+    await simulatorDown(name);
+    throw error;
+  });
   const directory = await mkdtemp(join(tmpdir(), "terway-demo-"));
   const agents = new Map<string, Agent>();
   const pods: DemoPod[] = [];
@@ -97,9 +101,14 @@ export async function openCluster(name: string, args: readonly string[]): Promis
         conf: confFor(CNI_CONF, join(directory, node.name, "run/agent.sock")),
       };
       await createPod(pod);
-      const made: DemoPod = { pod, node, attached: await addPod(pod) };
-      pods.push(made);
-      return made;
+      try {
+        const made: DemoPod = { pod, node, attached: await addPod(pod) };
+        pods.push(made);
+        return made;
+      } catch (error) {
+        await deletePodNamespace(pod);
+        throw error;
+      }
     },
     async remove(made) {
       await delPod(made.pod);

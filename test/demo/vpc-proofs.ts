@@ -1,15 +1,15 @@
 /**
- * The demo's proofs: packets in every direction, the order of vSwitches, traffic across the death of an agent.
+ * Proofs of the VPC's demo: packets in every direction, the order of vSwitches, traffic across the death of an agent.
  *
  * @module
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { startAgent } from "../harness/agent.ts";
 import { until } from "../harness/process.ts";
 import { type SimEni, type SimNode } from "../harness/simulator.ts";
-import { ping, pingStream, spoof } from "../harness/traffic.ts";
-import { type Cluster, type DemoPod } from "./cluster.ts";
+import { ping, spoof } from "../harness/traffic.ts";
+import { proveAgentDeath } from "./agent-death.ts";
 import { type Report } from "./report.ts";
+import { type Cluster, type DemoPod } from "./vpc-cluster.ts";
 
 /** Every direction that a pod's traffic takes, and one that must not work. */
 export async function proveTraffic(cluster: Cluster, report: Report): Promise<void> {
@@ -65,28 +65,17 @@ export function proveOrder(cluster: Cluster, enis: readonly SimEni[], report: Re
 /** kill -9 and restart of the first node's agent while its pods talk, with no packet lost. */
 export async function proveRestart(cluster: Cluster, report: Report): Promise<void> {
   const [a, b, c] = samplePods(cluster);
-  const streams = [
-    pingStream(a.pod.namespace, b.attached.address, 5),
-    pingStream(a.pod.namespace, c.attached.address, 5),
-    pingStream(c.pod.namespace, a.attached.address, 5),
-  ];
-  await sleep(500);
-  const startedMs = performance.now();
-  await cluster.agents.get(a.node.name)?.kill();
-  await sleep(300);
-  const restartMs = performance.now();
-  cluster.agents.set(a.node.name, await startAgent(cluster.optionsOf(a.node)));
-  const serving = Math.round(performance.now() - restartMs);
-  await sleep(500);
-  const results = await Promise.all(streams.map((stream) => stream.stop()));
-  const sent = results.reduce((sum, result) => sum + result.sent, 0);
-  const received = results.reduce((sum, result) => sum + result.received, 0);
-  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-  report.check(
-    sent > 100 && received === sent,
-    `agent of ${a.node.name} killed and restarted: ${received} of ${sent} packets arrived in ${seconds} s`,
-  );
-  report.line(`      the new agent served after ${serving} ms and knows its pods`);
+  const flows = [
+    [a.pod.namespace, b.attached.address],
+    [a.pod.namespace, c.attached.address],
+    [c.pod.namespace, a.attached.address],
+  ] as const;
+  await proveAgentDeath(report, a.node.name, flows, {
+    kill: async () => cluster.agents.get(a.node.name)?.kill(),
+    start: async () => {
+      cluster.agents.set(a.node.name, await startAgent(cluster.optionsOf(a.node)));
+    },
+  });
   const again = await cluster.add(a.node, 99);
   report.check(
     cluster.pods.filter(({ attached }) => attached.address === again.attached.address).length === 1,

@@ -1,0 +1,171 @@
+/**
+ * The cluster of the on-premises demo: three nodes in two subnets, the file that describes their hybrid network, an agent on
+ * each node, pods in namespaces.
+ *
+ * @module
+ */
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bitsOf } from "../../proto/cidr6.ts";
+import { type OnPrem, openOnPrem } from "../../sim/onprem/onprem.ts";
+import { type OnPremNode, threeNodes } from "../../sim/onprem/site.ts";
+import {
+  type Agent,
+  drainAgent,
+  type HybridAgentOptions,
+  prepareAgent,
+  startAgent,
+} from "../harness/agent.ts";
+import {
+  addPod,
+  type Attached,
+  confFor,
+  createPod,
+  deletePodNamespace,
+  delPod,
+  type Pod,
+} from "../harness/pod.ts";
+import { allEnded } from "../harness/process.ts";
+import { openNetnsDirectory } from "./netns-directory.ts";
+
+const CNI_CONF = '{ "cniVersion": "0.3.0", "name": "terway", "type": "terway" }';
+
+/** All pods of the demo have addresses of this network. */
+export const POD_CIDR = "10.245.0.0/16";
+
+/** Keys of `network` in the file that the demo sets. */
+export type Settings = {
+  readonly mode: "Overlay" | "Underlay";
+  readonly fallback: "None" | "VXLAN";
+  readonly sourceNAT: boolean;
+};
+
+export type DemoPod = { readonly pod: Pod; readonly node: OnPremNode; readonly attached: Attached };
+
+export type Cluster = {
+  readonly site: OnPrem;
+  readonly nodes: readonly OnPremNode[];
+  readonly directory: string;
+  readonly agents: ReadonlyMap<string, Agent>;
+  readonly pods: readonly DemoPod[];
+  /** Replaces the file that all agents watch. */
+  readonly publish: (settings: Settings) => Promise<void>;
+  readonly start: (node: OnPremNode) => Promise<void>;
+  readonly add: (node: OnPremNode, index: number) => Promise<DemoPod>;
+  readonly remove: (pod: DemoPod) => Promise<void>;
+  /** Stops the agents and takes all that is theirs from the nodes. */
+  readonly drain: () => Promise<void>;
+  /** Ends agents, removes pods, network and directory. May be repeated. */
+  readonly down: () => Promise<void>;
+};
+
+/** The node's part of `POD_CIDR`: 10.245.N.0/24 for node-N. */
+export function blockOf(node: OnPremNode): string {
+  return `10.245.${numberOf(node)}.0/24`;
+}
+
+/** The MAC of the node's VXLAN device. */
+export function vtepMacOf(node: OnPremNode): string {
+  return `0a:58:00:00:00:0${numberOf(node)}`;
+}
+
+export async function openCluster(name: string): Promise<Cluster> {
+  const netnsDirectory = await openNetnsDirectory();
+  const site = await openOnPrem(threeNodes({ name, rpFilter: 1 })).catch(async (error: unknown) => {
+    await netnsDirectory.restore();
+    throw error;
+  });
+  const { nodes } = site.site;
+  const directory = await mkdtemp(join(tmpdir(), "terway-demo-"));
+  const hybridConf = join(directory, "hybrid.json");
+  const agents = new Map<string, Agent>();
+  const pods: DemoPod[] = [];
+  const optionsOf = (node: OnPremNode): HybridAgentOptions => ({
+    namespace: node.namespace,
+    directory: join(directory, node.name),
+    cniConf: CNI_CONF,
+    hybridConf,
+    nodeName: node.name,
+  });
+  const stopAgents = async (): Promise<void> => {
+    await Promise.all([...agents.values()].map((agent) => agent.stop()));
+    agents.clear();
+  };
+  return {
+    site,
+    nodes,
+    directory,
+    agents,
+    pods,
+    async publish(settings) {
+      await writeFile(`${hybridConf}.new`, fileOf(settings, nodes));
+      await rename(`${hybridConf}.new`, hybridConf);
+    },
+    async start(node) {
+      await prepareAgent(optionsOf(node));
+      agents.set(node.name, await startAgent(optionsOf(node)));
+    },
+    async add(node, index) {
+      const pod: Pod = {
+        name: `web-${node.name}-${index}`,
+        namespace: `${name}-web-${node.name}-${index}`,
+        containerId: `web-${node.name}-${index}-sandbox`,
+        conf: confFor(CNI_CONF, join(directory, node.name, "run/agent.sock")),
+      };
+      await createPod(pod);
+      try {
+        const made: DemoPod = { pod, node, attached: await addPod(pod) };
+        pods.push(made);
+        return made;
+      } catch (error) {
+        await deletePodNamespace(pod);
+        throw error;
+      }
+    },
+    async remove(made) {
+      await delPod(made.pod);
+      await deletePodNamespace(made.pod);
+      pods.splice(pods.indexOf(made), 1);
+    },
+    async drain() {
+      await stopAgents();
+      await allEnded(nodes.map(async (node) => drainAgent(optionsOf(node))));
+    },
+    async down() {
+      await stopAgents();
+      for (const { pod } of pods) await deletePodNamespace(pod);
+      await site[Symbol.asyncDispose]();
+      await netnsDirectory.restore();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** As docs/hybrid-configuration.md describes it. The MTU is written down, so that pods keep theirs when `fallback` changes. */
+function fileOf(settings: Settings, nodes: readonly OnPremNode[]): string {
+  return JSON.stringify(
+    {
+      network: {
+        podCIDRs: [POD_CIDR],
+        ...settings,
+        ...(settings.mode === "Overlay" ? { fallback: undefined } : {}),
+        serviceCIDRs: ["172.21.0.0/20"],
+        onPremNodeCIDRs: [...new Set(nodes.map(({ subnet }) => subnet.cidr))],
+        ...(settings.mode === "Underlay" ? { vxlan: { mtu: 1450 } } : {}),
+      },
+      nodes: nodes.map((node) => ({
+        name: node.name,
+        nodeIP: `${node.address}/${bitsOf(node.subnet.cidr)}`,
+        vtepMAC: vtepMacOf(node),
+        blocks: [blockOf(node)],
+      })),
+    },
+    undefined,
+    1,
+  );
+}
+
+function numberOf({ name }: OnPremNode): number {
+  return Number(name.replace("node-", ""));
+}
