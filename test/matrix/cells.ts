@@ -159,15 +159,7 @@ async function services(bed: Bed): Promise<Problems> {
 async function localDns({ stack, pods, nodes }: Bed): Promise<Problems> {
   return each(familiesOf(stack), async (family) => {
     const address = LOCAL_DNS[family];
-    await inNamespace(
-      nodes.here,
-      "ip",
-      "address",
-      "replace",
-      `${address}/${family === "v4" ? 32 : 128}`,
-      "dev",
-      "lo",
-    );
+    await addLocalAddress(nodes.here, family, address);
     await nodes.here.station.listen(address, 53);
     return exchange(pods.here, address, { ...SMALL, to: address, port: 53 }, pods.here.addresses[family]);
   });
@@ -177,7 +169,7 @@ async function localDns({ stack, pods, nodes }: Bed): Promise<Problems> {
 async function spoof(bed: Bed, family: Family): Promise<Problems> {
   const { here } = bed.pods;
   const source = FOREIGN[family];
-  await inNamespace(here, "ip", "address", "add", `${source}/${family === "v4" ? 32 : 128}`, "dev", "lo");
+  await addLocalAddress(here, family, source);
   return each([bed.pods.sameNode, bed.pods.otherNode, bed.nodes.here, bed.outside], async (target) => {
     const to = target.addresses[family];
     if (to === undefined) return [`${target.name} has no ${family} address`];
@@ -236,6 +228,12 @@ async function tooBig({ pods, mtu }: Bed, to: Place, family: Family): Promise<Pr
     (): Problems => [],
     (): Problems => [`a packet of ${mtu} bytes to ${to.name} ${target} with DF: ${said}`],
   );
+}
+
+/** `nodad`: it can be used at once. */
+async function addLocalAddress(place: Place, family: Family, address: string): Promise<void> {
+  const network = family === "v4" ? [`${address}/32`] : [`${address}/128`, "nodad"];
+  await inNamespace(place, "ip", "address", "replace", ...network, "dev", "lo");
 }
 
 async function inNamespace(place: Place, ...command: readonly string[]): ReturnType<typeof run> {

@@ -4,24 +4,26 @@
  *
  * @module
  */
-import { isIpv6 } from "../../proto/addr6.ts";
-import { addressOf, bitsOf } from "../../proto/cidr6.ts";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bitsOf } from "../../proto/cidr6.ts";
 import { type Result } from "../../proto/result.ts";
 import { parseHybridConf } from "../../daemon/core/hybrid/conf.ts";
-import { desireOf, ownRecord, podMtu } from "../../daemon/core/hybrid/desire.ts";
+import { ownRecord, podMtu } from "../../daemon/core/hybrid/desire.ts";
 import { type HybridView } from "../../daemon/core/hybrid/network.ts";
 import { pathBetween } from "../../daemon/core/hybrid/path.ts";
-import { type PodLink } from "../../daemon/core/kernel.ts";
-import { openHybridNetwork } from "../../daemon/netlink/hybrid/network.ts";
-import { openKernel } from "../../daemon/netlink/kernel.ts";
 import { type OnPrem, openOnPrem } from "../../sim/onprem/onprem.ts";
 import { type OnPremNode, threeNodes } from "../../sim/onprem/site.ts";
-import { must, run } from "../harness/process.ts";
+import { type AgentOptions, drainAgent, startAgent } from "../harness/agent.ts";
+import { addPod, confFor, createPod, deletePodNamespace, delPod, type Pod } from "../harness/pod.ts";
+import { must } from "../harness/process.ts";
 import { differences, networkSnapshot } from "../harness/snapshot.ts";
 import { type Bed, familiesOf, type Place, PORT } from "./bed.ts";
-import { byFamily, openPlace, refusedSources } from "./place.ts";
+import { addressesOf, byFamily, openPlace, refusedSources } from "./place.ts";
 import { addService } from "./service.ts";
 import { type Stack } from "./table.ts";
+import { cniConfFor } from "./vpc-topology.ts";
 
 /** Pods of each node. */
 const PODS = { "node-1": 2, "node-2": 1, "node-3": 1 } as const;
@@ -32,7 +34,20 @@ const MODES = {
   underlay: { mode: "Underlay", fallback: "VXLAN" },
 } as const;
 
+/** The file, beside the agents' directories. */
+const CONF = "network.jsonc";
+
 type Undo = (() => Promise<unknown>)[];
+
+type Making = {
+  readonly site: OnPrem;
+  readonly directory: string;
+  readonly datapath: "overlay" | "underlay";
+  readonly stack: Stack;
+  readonly undo: Undo;
+};
+
+type Made = { readonly pod: Pod; readonly addresses: Place["addresses"] };
 
 /** `name` is a part of every name on the machine. */
 export async function openHybridBed(
@@ -41,7 +56,8 @@ export async function openHybridBed(
   stack: Stack,
 ): Promise<Bed> {
   const before = await networkSnapshot([]);
-  const undo: Undo = [];
+  const directory = await mkdtemp(join(tmpdir(), "terway-matrix-"));
+  const undo: Undo = [async () => rm(directory, { recursive: true, force: true })];
   const close = async (): Promise<string[]> => {
     const left: string[] = [];
     for (const step of undo.splice(0).toReversed())
@@ -54,7 +70,7 @@ export async function openHybridBed(
   try {
     const site = await openOnPrem(threeNodes({ name, ipv6: stack !== "v4" }));
     undo.push(async () => site[Symbol.asyncDispose]());
-    return { ...(await standing(site, datapath, stack, undo)), stack, close };
+    return { ...(await standing({ site, directory, datapath, stack, undo })), stack, close };
   } catch (error) {
     const left = await close();
     throw new Error([String(error), ...left].join("; "), { cause: error });
@@ -66,7 +82,7 @@ function confOf(site: OnPrem, datapath: "overlay" | "underlay", stack: Stack): s
   const [v4, v6] = [stack !== "v6", stack !== "v4"];
   return JSON.stringify({
     network: {
-      podCIDRs: [...(v4 ? ["10.245.0.0/16"] : []), ...(v6 ? ["fd00:245::/32"] : [])],
+      podCIDRs: [...(v4 ? ["10.245.0.0/16"] : []), ...(v6 ? ["fd00:245::/48"] : [])],
       nodeMaskSizeV6: 64,
       serviceCIDRs: ["172.21.0.0/20", ...(v6 ? ["fd00:172:21::/112"] : [])],
       ...MODES[datapath],
@@ -76,18 +92,16 @@ function confOf(site: OnPrem, datapath: "overlay" | "underlay", stack: Stack): s
       nodeIP: `${node.address}/${bitsOf(node.subnet.cidr)}`,
       ...(v6 ? { nodeIPv6: `${node.ipv6Address}/64` } : {}),
       vtepMAC: `0a:58:00:00:00:0${index + 1}`,
-      blocks: [...(v4 ? [`10.245.${index + 1}.0/24`] : []), ...(v6 ? [`fd00:245:${index + 1}::/64`] : [])],
+      blocks: [...(v4 ? [`10.245.${index + 1}.0/24`] : []), ...(v6 ? [`fd00:245:0:${index + 1}::/64`] : [])],
     })),
   });
 }
 
-async function standing(
-  site: OnPrem,
-  datapath: "overlay" | "underlay",
-  stack: Stack,
-  undo: Undo,
-): Promise<Omit<Bed, "stack" | "close">> {
-  const parsed = parseHybridConf(confOf(site, datapath, stack));
+async function standing(making: Making): Promise<Omit<Bed, "stack" | "close">> {
+  const { site, directory, datapath, stack, undo } = making;
+  const conf = confOf(site, datapath, stack);
+  await writeFile(join(directory, CONF), conf);
+  const parsed = parseHybridConf(conf);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
   const { view } = parsed;
   const at = async (title: string, namespace: string, addresses: Place["addresses"]): Promise<Place> => {
@@ -101,8 +115,10 @@ async function standing(
   };
   const perNode = await Promise.all(
     Object.entries(PODS).map(async ([name, count]) => {
-      const pods = await joinedNode(site, site.node(name), view, count, undo);
-      return Promise.all(pods.map(async (pod) => at(pod.namespace, pod.namespace, byFamily(pod.addresses))));
+      const pods = await joinedNode(making, site.node(name), count);
+      return Promise.all(
+        pods.map(async ({ pod, addresses }) => at(`pod ${pod.name}`, pod.namespace, addresses)),
+      );
     }),
   );
   const { outside } = site.site;
@@ -155,45 +171,38 @@ function mtuOf(view: HybridView, { name, mtu }: OnPremNode): number {
   return podMtu(view.network, value(ownRecord(view, name)), mtu);
 }
 
-type MadePod = { readonly namespace: string; readonly addresses: readonly string[] };
-
-/** The node's network as the file wants it, and its pods, by what the agent does it with. */
-async function joinedNode(
-  site: OnPrem,
-  node: OnPremNode,
-  view: HybridView,
-  count: number,
-  undo: Undo,
-): Promise<readonly MadePod[]> {
-  const nodeNetns = `/run/netns/${node.namespace}`;
-  const kernel = await openKernel({ nodeNetns });
-  undo.push(async () => kernel[Symbol.asyncDispose]());
-  const network = value(await openHybridNetwork({ thread: kernel.thread, nodeNetns }));
-  undo.push(async () => network[Symbol.asyncDispose]());
-  value(await kernel.prepareHost());
-  const own = value(ownRecord(view, node.name));
-  const link = /^(\d+):/.exec(await site.must(node.name, "ip", "-o", "link", "show", node.uplink));
-  const uplink = { name: node.uplink, ifIndex: Number(link?.[1]), mtuBytes: node.mtu };
-  const { desired } = desireOf(view, own, uplink);
-  value(await network.apply(desired));
-  undo.push(async () => value(await network.clean()));
-  const made: MadePod[] = [];
+/** An agent on the node, and pods by the plugin. */
+async function joinedNode(making: Making, node: OnPremNode, count: number): Promise<readonly Made[]> {
+  const { directory, undo } = making;
+  const cniConf = cniConfFor("veth");
+  const options: AgentOptions = {
+    namespace: node.namespace,
+    directory: join(directory, node.name),
+    cniConf,
+    flags: ["--hybrid-conf", join(directory, CONF), "--node-name", node.name],
+    // There is no cloud, and nothing of one is written to the directory.
+    eniConf: "",
+    accessKeyId: "",
+    accessKeySecret: "",
+    apiUrl: "",
+  };
+  await mkdir(join(options.directory, "eni-config"), { recursive: true });
+  await writeFile(join(options.directory, "eni-config", "10-terway.conf"), cniConf);
+  const agent = await startAgent(options);
+  undo.push(
+    async () => drainAgent(options),
+    async () => agent.stop(),
+  );
+  const made: Made[] = [];
   for (let index = 0; index < count; index++) {
+    const name = `${node.name}-p${index}`;
     const namespace = `${node.namespace}-p${index}`;
-    await must("ip", ["netns", "add", namespace]);
-    undo.push(async () => run("ip", ["netns", "del", namespace]));
-    const addresses = desired.blocks.map((block) => addressOf(block, BigInt(10 + index)));
-    const pod: PodLink = {
-      hostName: `tw${node.name}x${index}`,
-      netns: `/run/netns/${namespace}`,
-      ifName: "eth0",
-      addresses: Object.fromEntries(addresses.map((address) => [isIpv6(address) ? "v6" : "v4", address])),
-      mtu: podMtu(view.network, own, node.mtu),
-      datapath: "veth",
-    };
-    value(await kernel.attachPod(pod));
-    undo.push(async () => value(await kernel.detachPod(pod)));
-    made.push({ namespace, addresses });
+    const pod = { name, namespace, containerId: `${name}-sandbox`, conf: confFor(cniConf, agent.socketPath) };
+    await createPod(pod);
+    undo.push(async () => deletePodNamespace(pod));
+    const { result } = await addPod(pod);
+    undo.push(async () => delPod(pod));
+    made.push({ pod, addresses: addressesOf(result) });
   }
   return made;
 }

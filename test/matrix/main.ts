@@ -1,15 +1,18 @@
 /**
- * `node test/matrix/main.ts [DATAPATH [STACK]]`: tries these rows of the matrix, prints them; `-o json` as data. Needs root
- * and `make build`.
+ * `node test/matrix/main.ts [DATAPATH [STACK]] [-o json]`: tries these rows of the matrix and prints them. Needs root and
+ * `make build`.
  *
  * @module
  */
+import { parseArgs } from "node:util";
 import { ROWS, tryRow } from "./rows.ts";
 import { formatMatrix, type Row } from "./table.ts";
 
-const words = process.argv.slice(2);
-const isJson = words.join(" ").endsWith("-o json");
-const [datapath, stack] = words.filter((word) => word !== "-o" && word !== "json");
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { output: { type: "string", short: "o" } },
+});
+const [datapath, stack] = positionals;
 const chosen = ROWS.filter(
   (row) =>
     (datapath === undefined || row.datapath === datapath) && (stack === undefined || row.stack === stack),
@@ -19,11 +22,10 @@ const left: string[] = [];
 for (const name of chosen) {
   const tried = await tryRow(name);
   rows.push(tried.row);
-  left.push(...tried.left.map((line) => `${name.datapath} ${name.stack} left: ${line}`));
+  left.push(...tried.left);
 }
-process.stdout.write(
-  isJson ? `${JSON.stringify({ rows, left })}\n` : `${formatMatrix(rows)}${left.join("\n")}\n`,
-);
+const text = [formatMatrix(rows), ...left.map((line) => `left: ${line}\n`)].join("");
+process.stdout.write(values.output === "json" ? `${JSON.stringify({ rows, left })}\n` : text);
 const hasFailed = rows.some(
   ({ result }) =>
     result.kind === "tried" && Object.values(result.cells).some(({ kind }) => kind === "failed"),

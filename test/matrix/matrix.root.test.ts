@@ -96,7 +96,7 @@ const SABOTAGE: readonly {
 
 describe("tryCells()", () => {
   it("finds what is broken, and says what", async () => {
-    const bed = await openVpcBed(`twm${process.pid}-broken`, "v4");
+    const bed = await openVpcBed(`twm${process.pid}-broken`, "veth", "v4");
     try {
       const found: (readonly [string, string])[] = [];
       for (const { what, cell, do: sabotage } of SABOTAGE) {

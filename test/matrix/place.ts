@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type CniResult } from "../harness/pod.ts";
 import { must, run } from "../harness/process.ts";
 import { type Family, type Place, PORT } from "./bed.ts";
 import { openStation } from "./station.ts";
@@ -16,6 +17,11 @@ export async function openPlace(
   const station = openStation(namespace);
   for (const address of Object.values(addresses)) await station.listen(address, PORT);
   return { name, station, addresses };
+}
+
+/** A pod's, from what its ADD printed. */
+export function addressesOf({ ips }: CniResult): Place["addresses"] {
+  return byFamily(ips.map(({ address }) => address.split("/")[0] ?? ""));
 }
 
 /** The first address of each family. */

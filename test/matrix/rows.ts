@@ -1,26 +1,43 @@
 /**
- * Which rows of the matrix are driven, and by which bed.
+ * Which rows of the matrix are driven, where, and by which bed.
  *
  * @module
  */
 import { type Bed } from "./bed.ts";
 import { tryCells } from "./cells.ts";
-import { CELL_NAMES, DATAPATHS, type DatapathName, type Row, type Stack, STACKS } from "./table.ts";
 import { openHybridBed } from "./hybrid-bed.ts";
+import { CELL_NAMES, DATAPATHS, type DatapathName, type Row, type Stack, STACKS } from "./table.ts";
 import { openVpcBed } from "./vpc-bed.ts";
 
 type Driver =
   /** `name` is a part of every name on the machine. */
-  | { readonly kind: "bed"; readonly open: (name: string) => Promise<Bed> }
+  | {
+      readonly kind: "bed";
+      readonly open: (name: string) => Promise<Bed>;
+    }
   | { readonly kind: "not-driven"; readonly why: string };
 
 function driverOf(datapath: DatapathName, stack: Stack): Driver {
-  if (datapath === "veth" && stack === "v4")
-    return { kind: "bed", open: async (name) => openVpcBed(name, stack) };
-  if ((datapath === "overlay" || datapath === "underlay") && stack === "v4")
-    return { kind: "bed", open: async (name) => openHybridBed(name, datapath, stack) };
-  return { kind: "not-driven", why: "the agent does not have it" };
+  switch (datapath) {
+    case "veth":
+      return stack === "v4"
+        ? { kind: "bed", open: async (name) => openVpcBed(name, datapath, stack) }
+        : NOT_YET;
+    case "ipvlan":
+      return NOT_YET;
+    case "overlay":
+    case "underlay":
+      if (stack === "v6")
+        return { kind: "not-driven", why: "a hybrid network without IPv4 is refused by its configuration" };
+      return stack === "v4"
+        ? { kind: "bed", open: async (name) => openHybridBed(name, datapath, stack) }
+        : NOT_YET;
+    default:
+      return datapath satisfies never;
+  }
 }
+
+const NOT_YET: Driver = { kind: "not-driven", why: "the agent does not have it" };
 
 export type RowName = { readonly datapath: DatapathName; readonly stack: Stack };
 
@@ -33,24 +50,26 @@ export function isDriven({ datapath, stack }: RowName): boolean {
   return driverOf(datapath, stack).kind === "bed";
 }
 
+/** `left`: a line for each thing that is left on the machine; it should be empty. */
+export type Tried = { readonly row: Row; readonly left: readonly string[] };
+
 /**
- * Tries one row. `left`: a line for each thing that is left on the machine; it should be empty.
+ * Tries one row.
  *
  * @throws Error where the cluster of the row could not be made.
  */
-export async function tryRow({
-  datapath,
-  stack,
-}: RowName): Promise<{ readonly row: Row; readonly left: readonly string[] }> {
+export async function tryRow(name: RowName): Promise<Tried> {
+  const { datapath, stack } = name;
   const driver = driverOf(datapath, stack);
-  if (driver.kind === "not-driven")
-    return { row: { datapath, stack, result: { kind: "not-tried", why: driver.why } }, left: [] };
+  if (driver.kind === "not-driven") return notTried(name, driver.why);
   const startedMs = performance.now();
   const bed = await driver.open(`twm${process.pid}-${datapath}-${stack}`);
   const cells = await tryCells(bed, CELL_NAMES);
   const left = await bed.close();
-  return {
-    row: { datapath, stack, result: { kind: "tried", cells, tookMs: performance.now() - startedMs } },
-    left,
-  };
+  const tookMs = performance.now() - startedMs;
+  return { row: { datapath, stack, result: { kind: "tried", cells, tookMs } }, left };
+}
+
+function notTried({ datapath, stack }: RowName, why: string): Tried {
+  return { row: { datapath, stack, result: { kind: "not-tried", why } }, left: [] };
 }

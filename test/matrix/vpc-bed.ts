@@ -6,7 +6,6 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DOCUMENTED_POLICY } from "../../sim/model/topology-default.ts";
 import { type Agent, type AgentOptions, prepareAgent, startAgent } from "../harness/agent.ts";
 import {
   addPod,
@@ -22,65 +21,27 @@ import { differences, networkSnapshot } from "../harness/snapshot.ts";
 import { type SimNode, type Simulator, simulatorUp } from "../harness/simulator.ts";
 import { type Bed, familiesOf, type Place, PORT } from "./bed.ts";
 import { addService } from "./service.ts";
-import { byFamily, openPlace, refusedSources } from "./place.ts";
+import { addressesOf, byFamily, openPlace, refusedSources } from "./place.ts";
 import { type Stack } from "./table.ts";
+import { cniConfFor, eniConfFor, PODS, topologyFor } from "./vpc-topology.ts";
 
 /** Outside of the VPC; addresses for documentation, RFC 5737 and RFC 3849. */
 const OUTSIDE = { v4: "203.0.113.9", v6: "2001:db8:ffff::9" } as const;
 const MTU = 1500;
-const CNI_CONF = '{"cniVersion": "0.3.1", "name": "terway", "type": "terway"}';
-/** Three pods on the first node: two share an ENI. */
-const PODS = { n1: 3, n2: 1, n3: 1 } as const;
-const ENI_ADDRESSES = 2;
-const QUICK = { minMs: 30, maxMs: 50 } as const;
+export type EniDatapath = "veth" | "ipvlan";
 
-const TOPOLOGY = {
-  region: "cn-hangzhou",
-  zones: ["cn-hangzhou-h", "cn-hangzhou-i"],
-  vpc: { id: "vpc-matrix", cidr: "10.0.0.0/8" },
-  securityGroups: ["sg-pods"],
-  vSwitches: [
-    { id: "vsw-nodes-h", zone: "cn-hangzhou-h", cidr: "10.10.0.0/24" },
-    { id: "vsw-nodes-i", zone: "cn-hangzhou-i", cidr: "10.10.1.0/24" },
-    { id: "vsw-pods-h", zone: "cn-hangzhou-h", cidr: "10.10.16.0/24" },
-    { id: "vsw-pods-i", zone: "cn-hangzhou-i", cidr: "10.10.32.0/24" },
-  ],
-  instanceTypes: { "matrix.small": { eniQuantity: 3, eniPrivateIpAddressQuantity: ENI_ADDRESSES } },
-  instances: ["h", "h", "i"].map((zone, index) => ({
-    id: `i-n${index + 1}`,
-    name: `n${index + 1}`,
-    type: "matrix.small",
-    zone: `cn-hangzhou-${zone}`,
-    vSwitch: `vsw-nodes-${zone}`,
-    securityGroups: ["sg-nodes"],
-  })),
-  policies: { terway: DOCUMENTED_POLICY },
-  credentials: [
-    { accessKeyId: "LTAI5tSimulatedVpcKey", accessKeySecret: "simulated-vpc-secret", policy: "terway" },
-  ],
-  latencies: {
-    attachLink: QUICK,
-    attachInUse: QUICK,
-    attachMetadata: QUICK,
-    detachDone: QUICK,
-    deleteDone: QUICK,
-  },
-};
-
-const ENI_CONF = {
-  version: "1",
-  max_pool_size: 0,
-  min_pool_size: 0,
-  vswitches: { "cn-hangzhou-h": ["vsw-pods-h"], "cn-hangzhou-i": ["vsw-pods-i"] },
-  service_cidr: "172.21.0.0/20",
-  security_group: "sg-pods",
-  address_cooldown: "1s",
+type Making = {
+  readonly simulator: Simulator;
+  readonly directory: string;
+  readonly datapath: EniDatapath;
+  readonly stack: Stack;
+  readonly undo: (() => Promise<unknown>)[];
 };
 
 type Made = { readonly pod: Pod; readonly node: string; readonly attached: Attached; readonly eni: string };
 
 /** `name` is a part of every name on the machine. */
-export async function openVpcBed(name: string, stack: Stack): Promise<Bed> {
+export async function openVpcBed(name: string, datapath: EniDatapath, stack: Stack): Promise<Bed> {
   const before = await networkSnapshot([]);
   const directory = await mkdtemp(join(tmpdir(), "terway-matrix-"));
   const undo: (() => Promise<unknown>)[] = [async () => rm(directory, { recursive: true, force: true })];
@@ -94,10 +55,10 @@ export async function openVpcBed(name: string, stack: Stack): Promise<Bed> {
     return [...left, ...namespaces, ...differences(before, await networkSnapshot([]))];
   };
   try {
-    await writeFile(join(directory, "topology.json"), JSON.stringify(TOPOLOGY));
+    await writeFile(join(directory, "topology.json"), JSON.stringify(topologyFor(stack)));
     const simulator = await simulatorUp(name, [join(directory, "topology.json")]);
     undo.push(async () => simulator.down());
-    const made = await attachPods(simulator, directory, undo);
+    const made = await attachPods({ simulator, directory, datapath, stack, undo });
     return { ...(await placesOf(simulator, stack, made, undo)), stack, close };
   } catch (error) {
     const left = await close();
@@ -106,23 +67,20 @@ export async function openVpcBed(name: string, stack: Stack): Promise<Bed> {
 }
 
 /** The agents, then all pods; a node's one after the other, so that ENIs are filled. */
-async function attachPods(
-  simulator: Simulator,
-  directory: string,
-  undo: (() => Promise<unknown>)[],
-): Promise<readonly Made[]> {
+async function attachPods(making: Making): Promise<readonly Made[]> {
+  const { simulator, undo } = making;
   const perNode = await Promise.all(
     Object.entries(PODS).map(async ([nodeName, count]) => {
       const node = simulator.nodes.find((candidate) => candidate.name === nodeName);
       if (node === undefined) throw new Error(`the topology has no node ${nodeName}`);
-      const agent = await startedAgent(simulator, node, directory, undo);
+      const agent = await startedAgent(making, node);
       const pods: { readonly pod: Pod; readonly attached: Attached }[] = [];
       for (let index = 0; index < count; index++) {
         const pod: Pod = {
           name: `${nodeName}-p${index}`,
           namespace: `${simulator.name}-${nodeName}-p${index}`,
           containerId: `${nodeName}-p${index}-sandbox`,
-          conf: confFor(CNI_CONF, agent.socketPath),
+          conf: confFor(cniConfFor(making.datapath), agent.socketPath),
         };
         await createPod(pod);
         undo.push(async () => deletePodNamespace(pod));
@@ -139,17 +97,13 @@ async function attachPods(
   }));
 }
 
-async function startedAgent(
-  simulator: Simulator,
-  node: SimNode,
-  directory: string,
-  undo: (() => Promise<unknown>)[],
-): Promise<Agent> {
+async function startedAgent(making: Making, node: SimNode): Promise<Agent> {
+  const { simulator, directory, datapath, stack, undo } = making;
   const options: AgentOptions = {
     namespace: node.namespace,
     directory: join(directory, node.name),
-    eniConf: JSON.stringify(ENI_CONF),
-    cniConf: CNI_CONF,
+    eniConf: eniConfFor(stack),
+    cniConf: cniConfFor(datapath),
     accessKeyId: simulator.accessKeyId,
     accessKeySecret: simulator.accessKeySecret,
     apiUrl: simulator.apiUrl,
@@ -186,7 +140,7 @@ async function placesOf(
   const podAt = async (which: (candidate: Made) => boolean): Promise<Place> => {
     const found = made.find(which);
     if (found === undefined) throw new Error(`no pod is where the matrix needs one: ${JSON.stringify(made)}`);
-    return at(`pod ${found.pod.name}`, found.pod.namespace, addressesOf(found.attached));
+    return at(`pod ${found.pod.name}`, found.pod.namespace, addressesOf(found.attached.result));
   };
   const [first] = made;
   if (first === undefined) throw new Error("no pod was made");
@@ -220,8 +174,4 @@ async function placesOf(
       return { to: otherNode };
     },
   };
-}
-
-function addressesOf({ result }: Attached): Place["addresses"] {
-  return byFamily(result.ips.map(({ address }) => address.split("/")[0] ?? ""));
 }
