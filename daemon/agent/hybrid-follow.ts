@@ -118,9 +118,9 @@ export function openFollower(options: FollowOptions): Follower {
 /** The block of the node's record; a record without one is none for pods. */
 export function ownBlock(own: Result<HybridNode, string>): OwnBlock {
   if (!own.ok) return { kind: "none", reason: own.fault };
-  const { block, name } = own.value;
+  const { block, blockV6, name } = own.value;
   if (block === undefined) return { kind: "none", reason: `the record of ${name} has no IPv4 block` };
-  return { kind: "block", cidr: block };
+  return { kind: "block", cidr: block, ...(blockV6 !== undefined && { cidr6: blockV6 }) };
 }
 
 async function lookForUplink(

@@ -38,10 +38,10 @@ export type HybridNodes = AsyncDisposable & {
   readonly snapshot: (node: NodeName) => Promise<Snapshot>;
 };
 
-/** `name` is a part of every name on the machine. */
-export async function openHybridNodes(name: string): Promise<HybridNodes> {
+/** `name` is a part of every name on the machine. `ipv6`: nodes and pods have it as well. */
+export async function openHybridNodes(name: string, ipv6 = false): Promise<HybridNodes> {
   const directory = await mkdtemp(join(tmpdir(), "terway-e2e-"));
-  const site = await openOnPrem(threeNodes({ name, rpFilter: 1 }));
+  const site = await openOnPrem(threeNodes({ name, ipv6, rpFilter: 1 }));
   const confPath = join(directory, "published", "network.jsonc");
   await mkdir(join(directory, "published"));
   const publish = async (conf: Conf | string): Promise<void> => {
@@ -50,7 +50,7 @@ export async function openHybridNodes(name: string): Promise<HybridNodes> {
   };
   const conf: Conf = {
     network: {
-      podCIDRs: ["10.245.0.0/16"],
+      podCIDRs: ["10.245.0.0/16", ...(ipv6 ? ["fd00:245::/104"] : [])],
       serviceCIDRs: ["172.21.0.0/20"],
       onPremNodeCIDRs: site.site.subnets.map(({ cidr }) => cidr),
     },
@@ -58,7 +58,8 @@ export async function openHybridNodes(name: string): Promise<HybridNodes> {
       name: node,
       nodeIP: `${site.node(node).address}/24`,
       vtepMAC: `0a:58:00:00:00:0${at + 1}`,
-      blocks: [`10.245.${at + 1}.0/24`],
+      ...(ipv6 && { nodeIPv6: `${site.node(node).ipv6Address}/64` }),
+      blocks: [`10.245.${at + 1}.0/24`, ...(ipv6 ? [`fd00:245::${at + 1}00/120`] : [])],
     })),
   };
   await publish(conf);
