@@ -17,6 +17,7 @@ import { type Groups, parseOptions } from "./options.ts";
 import { HYBRID_LAB_NAMES } from "./paths/hybrid-nodes.ts";
 import { LAB_NAMES } from "./paths/pod-nodes.ts";
 import { renderFindings } from "./render.ts";
+import { measureAddDatapaths } from "./rows/add-datapaths.ts";
 import { measureAgentMemory } from "./rows/agent-memory.ts";
 import { measureAgentStart } from "./rows/agent-start.ts";
 import { measureChurn } from "./rows/churn.ts";
@@ -43,7 +44,12 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Measure>>>> = {
   warm: { "warm-pool": measureWarmPool, "warm-at-once": measureWarmAtOnce },
   runtime: { sandboxes: measureSandboxRows },
   agent: { "agent-start": measureAgentStart, "agent-memory": measureAgentMemory },
-  datapath: { "pod-path": measurePodPath, vxlan: measureVxlan, peers: measurePeers },
+  datapath: {
+    "add-datapaths": measureAddDatapaths,
+    "pod-path": measurePodPath,
+    vxlan: measureVxlan,
+    peers: measurePeers,
+  },
   calls: {
     "cold-start": measureColdStart,
     "empty-pool": measureEmptyPool,

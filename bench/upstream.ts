@@ -48,6 +48,8 @@ export const TARGET = {
   restart: { calls: 2, reads: 10 },
   /** Packets a second with 250 pods on the node, to one with 1 pod. */
   fullNodeRate: 0.95,
+  /** A pod's interface with addresses of both families, to one with IPv4. */
+  dualAddRatio: 1.3,
   /** Packets a second, to a pair of veths with routes alone. */
   plainVethRate: 0.9,
   /** Of our overlay: packets or round trips a second, and bits a second over TCP, to one made by hand. */

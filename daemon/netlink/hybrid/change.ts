@@ -13,8 +13,8 @@ import { addElements, deleteElements, nftBatch } from "../codec/nft-element.ts";
 import { type Request } from "../codec/request.ts";
 import { encodeChange, nodeSet, type RouteSocketThing } from "./encode.ts";
 
-/** Requests of one send, and elements of one message: 1 to 2 ms in the kernel. */
-const SLICE = 128;
+/** Requests of one send, and elements of one message: about 1 ms in the kernel. */
+const SLICE = 64;
 
 /** A change that the kernel refused. */
 export type Failure = { readonly change: Change; readonly fault: Fault };

@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { failed, ok, type Result } from "../../../proto/result.ts";
-import { type Device } from "../../core/datapath/thing.ts";
+import { failed, type Result } from "../../../proto/result.ts";
+import { NFT_FAMILIES } from "../../core/hybrid/nft-text.ts";
 import { changesOf } from "../../core/hybrid/plan.ts";
-import { decodeLink, getLink } from "../codec/link.ts";
-import { lookAt } from "../look.ts";
 import { carryOut } from "./change.ts";
 import { removeDevices } from "./device.ts";
+import { restoreForwarding } from "./forwarding.ts";
 import { removeTables } from "./nat.ts";
 import { type PassPorts } from "./pass.ts";
 import { readThings } from "./read.ts";
@@ -25,12 +24,6 @@ export async function removeAll({ client, nodeNetns }: PassPorts): Promise<Resul
   if (!carried.ok) return carried;
   const [failure] = carried.value.failures;
   if (failure !== undefined) return failed(failure.fault);
-  return removeTables(client, nodeNetns, async (name): Promise<Result<Device | undefined>> => {
-    const links = await lookAt(client, `ip link show ${name}`, [getLink({ name })], ({ payload }) =>
-      decodeLink(payload),
-    );
-    if (!links.ok) return links;
-    const [link] = links.value;
-    return ok(link === undefined ? undefined : { name, ifIndex: link.index });
-  });
+  const restored = await restoreForwarding(client, NFT_FAMILIES);
+  return restored.ok ? removeTables(client, nodeNetns) : restored;
 }

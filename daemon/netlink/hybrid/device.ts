@@ -26,13 +26,16 @@ import {
 } from "../codec/link.ts";
 import { IFF } from "../codec/link-base.ts";
 import { type Request } from "../codec/request.ts";
-import { makesLinkLocal } from "../inet6.ts";
+import { inet6Of, makesLinkLocal } from "../inet6.ts";
 import { lookAt } from "../look.ts";
+import { hasIpv6, setIpv6 } from "./forwarding.ts";
 
 /** IFLA_INET6_ADDR_GEN_MODE: IN6_ADDR_GEN_MODE_NONE, as an attribute. */
 const ADDR_GEN_NONE = { type: AF.INET6, bytes: Uint8Array.of(5, 0, 8, 0, 1, 0, 0, 0) };
 /** Forwarded is what comes in here, and its source may be by another way: a node that answers by the wire. */
 const SETTINGS = { forwarding: 1, rpFilter: 2 } as const;
+const IPV6_USED = { disable_ipv6: "0", accept_ra: "0", force_forwarding: "1" } as const;
+const IPV6_UNUSED = { force_forwarding: "0" } as const;
 
 /** The devices as they are now. */
 export type SeenDevices = HybridDevices & {
@@ -61,8 +64,10 @@ export async function mendDevices(client: Client, desired: HybridDesired): Promi
   if (foreign !== undefined) return failed(foreign);
   const made = await mendOverlay(client, overlay, found.value);
   if (!made.ok) return made;
-  const device = { name: overlayName(overlay.vni), ifIndex: made.value.ifIndex };
-  return ok({ ...devices, overlay: device, mended: [...removed, ...made.value.mended] });
+  const ipv6 = await mendIpv6(client, made.value, hasIpv6(desired));
+  if (!ipv6.ok) return ipv6;
+  const device = { name: overlayName(overlay.vni), ifIndex: made.value.link.index };
+  return ok({ ...devices, overlay: device, mended: [...removed, ...made.value.mended, ...ipv6.value] });
 }
 
 /** All devices of ours: for who takes everything away. */
@@ -74,18 +79,6 @@ export async function removeDevices(client: Client): Promise<Result<void>> {
     if (!deleted.ok) return deleted;
   }
   return ok(undefined);
-}
-
-/** Switches forwarding of a device on or off, IPv4. */
-export function setForwardingOf(
-  client: Client,
-  { name, ifIndex }: Device,
-  on: boolean,
-): Promise<Result<void>> {
-  const afSpec = { inet: { conf: { forwarding: Number(on) } } };
-  return change(client, `sysctl net.ipv4.conf.${name}.forwarding=${Number(on)}`, [
-    setLink({ index: ifIndex, afSpec }),
-  ]);
 }
 
 /** By name: a driver that is loaded anew gives another index. By index where it was renamed. */
@@ -120,7 +113,7 @@ function optionsOf({ info }: Link): VxlanOptions {
   return info?.kind === "vxlan" ? (info.options ?? {}) : {};
 }
 
-type Mended = { readonly ifIndex: number; readonly mended: readonly string[] };
+type Mended = { readonly link: Link; readonly mended: readonly string[] };
 
 async function mendOverlay(client: Client, overlay: OverlayDevice, uplink: Link): Promise<Result<Mended>> {
   const name = overlayName(overlay.vni);
@@ -169,7 +162,25 @@ async function settle(
   if (!changed.ok) return changed;
   // What is wrong with a device that was just born is no news.
   const lines = mended.length > 0 ? mended : found.map(([, what]) => `device ${name}: ${what}`);
-  return ok({ ifIndex: link.index, mended: lines });
+  return ok({ link, mended: lines });
+}
+
+/** `isUsed`: it carries IPv6. Else only what was switched on for that is switched off. */
+async function mendIpv6(
+  client: Client,
+  { link, mended }: Mended,
+  isUsed: boolean,
+): Promise<Result<readonly string[]>> {
+  const has = inet6Of(link);
+  // Absent: the kernel has no IPv6, or the MTU is below 1280.
+  if (has === undefined) return ok([]);
+  const isRight = isUsed
+    ? !has.disabled && !has.acceptRa && has.forwarding !== false
+    : has.forwarding !== true;
+  if (isRight) return ok([]);
+  const device = { name: link.name ?? String(link.index), ifIndex: link.index };
+  const set = await setIpv6(client, device, isUsed ? IPV6_USED : IPV6_UNUSED);
+  return set.ok ? ok(mended.length > 0 ? [] : [`device ${device.name}: IPv6 settings`]) : set;
 }
 
 async function lookByName(client: Client, name: string): Promise<Result<Link | undefined>> {

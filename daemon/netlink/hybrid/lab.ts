@@ -165,7 +165,7 @@ function buildFabric(fabric: string, outside: string): void {
 
 function buildNode(node: string, fabric: string, number: NodeNumber): void {
   const subnet = subnetOf(number);
-  const settings = "net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=1 net.ipv6.conf.all.forwarding=1";
+  const settings = "net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=1";
   sh(`ip netns exec ${node} sysctl -qw ${settings}`);
   sh(`ip -n ${fabric} link add n${number} type veth peer name eth0 netns ${node}`);
   sh(`ip -n ${fabric} link set n${number} master br${subnet} up`);
@@ -182,7 +182,7 @@ function buildNode(node: string, fabric: string, number: NodeNumber): void {
 function buildPod(node: string, pod: string, number: NodeNumber): void {
   const [hostMac, podMac] = [`0a:57:00:00:00:0${number}`, `0a:56:00:00:00:0${number}`];
   sh(`ip -n ${node} link add pod address ${hostMac} type veth peer name eth0 address ${podMac} netns ${pod}`);
-  sh(`ip netns exec ${node} sysctl -qw net.ipv4.conf.pod.forwarding=1`);
+  sh(`ip netns exec ${node} sysctl -qw net.ipv4.conf.pod.forwarding=1 net.ipv6.conf.pod.force_forwarding=1`);
   sh(`ip -n ${node} link set pod up`);
   sh(`ip -n ${pod} link set eth0 mtu 1450 up`);
   const families = [
@@ -208,7 +208,9 @@ function snapshot(node: string): string {
     sh(`ip netns exec ${node} bridge fdb show`),
     sh(`ip -n ${node} -d address show`).replaceAll(CHANGING, ""),
     sh(`ip netns exec ${node} nft list ruleset`),
-    sh(`ip netns exec ${node} sysctl -a --pattern ^net\\.ipv4\\.(conf|ip_forward)`),
+    sh(
+      `ip netns exec ${node} sysctl -a --pattern ^net\\.ipv4\\.(conf|ip_forward)|force_forwarding|ipv6.conf.all.forwarding`,
+    ),
   ].join("\n");
 }
 

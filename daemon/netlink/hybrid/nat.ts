@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { failed, ok, type Result } from "../../../proto/result.ts";
-import { type Device } from "../../core/datapath/thing.ts";
+import { ok, type Result } from "../../../proto/result.ts";
 import {
   NFT_FAMILIES,
   nftRemovalText,
@@ -12,9 +11,9 @@ import {
   UNKNOWN_COUNTER,
 } from "../../core/hybrid/nft-text.ts";
 import { HYBRID_TABLE, type NftFamily } from "../../core/hybrid/things.ts";
-import { answerFault, type Client, GONE } from "../client.ts";
+import { type Client, GONE } from "../client.ts";
 import { decodeNftCounter, getNftCounter } from "../codec/nft-counter.ts";
-import { addElements, decodeSetElements, dumpElements, nftBatch } from "../codec/nft-element.ts";
+import { decodeSetElements, dumpElements } from "../codec/nft-element.ts";
 import {
   decodeNftRule,
   decodeNftTable,
@@ -27,7 +26,6 @@ import { type NftType } from "../codec/nft-value.ts";
 import { lookAt } from "../look.ts";
 import { runNft } from "../nft.ts";
 import { NFT_PROTO, nodeSet } from "./encode.ts";
-import { setForwardingOf } from "./device.ts";
 
 const NETFILTER = { family: "netfilter" } as const;
 
@@ -54,21 +52,8 @@ export async function mendTables(
   return ok(loaded);
 }
 
-/** Takes all of ours away, and switches forwarding off again where we have switched it on. */
-export async function removeTables(
-  client: Client,
-  nodeNetns: string | undefined,
-  deviceOf: (name: string) => Promise<Result<Device | undefined>>,
-): Promise<Result<void>> {
-  const devices = await elementsOf(client, "forwarding", "ifname");
-  if (!devices.ok) return devices;
-  for (const value of devices.value) {
-    const device = value.kind === "ifname" ? await deviceOf(value.name) : ok(undefined);
-    if (!device.ok) return device;
-    const off =
-      device.value === undefined ? ok(undefined) : await setForwardingOf(client, device.value, false);
-    if (!off.ok) return off;
-  }
+/** Takes all of ours away; no failure where there is nothing. */
+export async function removeTables(client: Client, nodeNetns: string | undefined): Promise<Result<void>> {
   for (const family of NFT_FAMILIES) {
     const table = await tableOf(client, family);
     if (!table.ok) return table;
@@ -77,18 +62,6 @@ export async function removeTables(
     if (!removed.ok) return removed;
   }
   return ok(undefined);
-}
-
-/** Notes that forwarding of a device is on because of us. Before it is switched on. */
-export async function rememberForwarding(client: Client, { name }: Device): Promise<Result<void>> {
-  const element = { key: [{ kind: "ifname", name }] } as const;
-  const requests = nftBatch(addElements(nodeSet("ip", "forwarding"), [element]));
-  const answers = await client.ask([{ ...NETFILTER, requests, ack: "as-is" }]);
-  if (!answers.ok) return answers;
-  const refused = answers.value[0]?.find(({ kind }) => kind !== "done");
-  return refused === undefined
-    ? ok(undefined)
-    : failed(answerFault(`remember forwarding of ${name}`, refused));
 }
 
 /** Packets of VXLAN that no known node sent, since the table was made. */
@@ -161,11 +134,11 @@ async function tableOf(
 type Value = NonNullable<ReturnType<typeof decodeSetElements>["elements"][number]["key"][number]>;
 
 /** The elements of a set; none where there is no set. */
-async function elementsOf(
+export async function elementsOf(
   client: Client,
   set: "version" | "forwarding",
   type: NftType,
-  family: NftFamily = "ip",
+  family: NftFamily,
 ): Promise<Result<readonly Value[]>> {
   const decode = (payload: Uint8Array): readonly Value[] =>
     decodeSetElements(payload, { key: [type] }).elements.flatMap(({ key }) => key);

@@ -214,19 +214,23 @@ describe("openHybridNetwork()", () => {
   });
 
   it("switches forwarding of the uplink on, and off again where it was off", async () => {
-    const forwarding = (): string => lab.run(lab.node(1), "sysctl -n net.ipv4.conf.eth0.forwarding").trim();
-    expect(forwarding()).toBe("0");
-    await networks.apply(1);
-    expect(forwarding()).toBe("1");
+    const forwarding = (): string =>
+      lab
+        .run(lab.node(1), "sysctl -n net.ipv4.conf.eth0.forwarding net.ipv6.conf.eth0.force_forwarding")
+        .replaceAll(/\s+/g, " ")
+        .trim();
+    expect(forwarding()).toBe("0 0");
+    await networks.apply(1, { ipv6: true });
+    expect(forwarding()).toBe("1 1");
     // Somebody else takes everything away later.
     await networks[Symbol.asyncDispose]();
     networks = await openLabNetworks(lab, [1]);
     must(await networks.of(1).clean());
-    expect(forwarding()).toBe("0");
-    lab.run(lab.node(1), "sysctl -qw net.ipv4.conf.eth0.forwarding=1");
-    await networks.apply(1);
+    expect(forwarding()).toBe("0 0");
+    lab.run(lab.node(1), "sysctl -qw net.ipv4.conf.eth0.forwarding=1 net.ipv6.conf.eth0.force_forwarding=1");
+    await networks.apply(1, { ipv6: true });
     must(await networks.of(1).clean());
-    expect(forwarding()).toBe("1");
+    expect(forwarding()).toBe("1 1");
   });
 });
 

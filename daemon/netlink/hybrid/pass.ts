@@ -7,13 +7,14 @@
 import { type Fault } from "../../../proto/fault.ts";
 import { failed, ok, type Result } from "../../../proto/result.ts";
 import { type HybridDesired } from "../../core/hybrid/desired.ts";
-import { nftStructures } from "../../core/hybrid/nft-text.ts";
+import { NFT_FAMILIES, nftStructures } from "../../core/hybrid/nft-text.ts";
 import { type Change, changesOf, type HybridPlan, planHybrid } from "../../core/hybrid/plan.ts";
 import { type HybridThing, type NftFamily } from "../../core/hybrid/things.ts";
 import { type Client } from "../client.ts";
 import { carryOut, type Failure } from "./change.ts";
-import { mendDevices, type SeenDevices, setForwardingOf } from "./device.ts";
-import { mendTables, rememberForwarding } from "./nat.ts";
+import { mendDevices, type SeenDevices } from "./device.ts";
+import { mendForwarding, restoreForwarding } from "./forwarding.ts";
+import { mendTables } from "./nat.ts";
 import { readThings } from "./read.ts";
 
 export type PassPorts = { readonly client: Client; readonly nodeNetns: string | undefined };
@@ -43,9 +44,12 @@ export async function look({ client, nodeNetns }: PassPorts, desired: HybridDesi
   const devices = await mendDevices(client, desired);
   if (!devices.ok) return devices;
   const structures = nftStructures(desired);
+  const unwanted = NFT_FAMILIES.filter((family) => !structures.some((one) => one.family === family));
+  const restored = await restoreForwarding(client, unwanted);
+  if (!restored.ok) return restored;
   const tables = await mendTables(client, nodeNetns, structures);
   const families = tables.ok ? structures.map(({ family }) => family) : [];
-  const forwarding = tables.ok ? await mendForwarding(client, devices.value) : tables;
+  const forwarding = tables.ok ? await mendForwarding(client, desired, devices.value) : tables;
   const fault = forwarding.ok ? {} : { fault: forwarding.fault };
   const actual = await readThings(client, devices.value, families);
   if (!actual.ok) return actual;
@@ -86,16 +90,6 @@ async function carryChanges(
 ): Promise<Result<Omit<Pass, "mended" | "fault">>> {
   const carried = await carryOut(client, changes, model.actual);
   return carried.ok ? ok({ model, changes, ...carried.value }) : failed(carried.fault);
-}
-
-/** Answers to translated packets come in by the uplink and are forwarded; so is what comes to pods in the underlay. */
-async function mendForwarding(client: Client, devices: SeenDevices): Promise<Result<readonly string[]>> {
-  const { uplink, uplinkLink } = devices;
-  if (uplinkLink.afSpec?.inet?.conf?.forwarding === 1) return ok([]);
-  const noted = await rememberForwarding(client, uplink);
-  if (!noted.ok) return noted;
-  const on = await setForwardingOf(client, uplink, true);
-  return on.ok ? ok([`device ${uplink.name}: forwarding was off`]) : on;
 }
 
 /** Without tables their elements would all be refused. */

@@ -1,0 +1,110 @@
+/**
+ * How long the kernel port takes to make a pod's interface: with addresses of one and of both families, and with limits of
+ * bandwidth. Nothing else of an ADD is in it: neither the plugin nor the store.
+ *
+ * @module
+ */
+import { parseIpv6 } from "../../proto/addr6.ts";
+import { type Kernel, type PodLink } from "../../daemon/core/kernel.ts";
+import { type Lab, must, openLab } from "../../daemon/netlink/lab.ts";
+import { openKernel } from "../../daemon/netlink/kernel.ts";
+import { type Row } from "../figures.ts";
+import { rotated } from "../rounds.ts";
+import { type BenchRun, type Measure } from "../run.ts";
+import { TARGET } from "../upstream.ts";
+
+/** So many before do not count: Node compiles what it runs often. */
+const WARM_UP = 15;
+const LIMIT = { bitsPerSecond: 100_000_000, burstBytes: 0 };
+
+type Kind = {
+  readonly name: string;
+  readonly change: (pod: PodLink, number: number) => PodLink;
+  /** Whether what is measured was really made, as ip(8) and tc(8) show it in the pod's namespace. */
+  readonly shows: { readonly command: string; readonly text: string };
+};
+
+const PLAIN: Kind = {
+  name: "veth, IPv4",
+  change: (pod) => pod,
+  shows: { command: "ip -4 address show dev eth0", text: "inet 10." },
+};
+const DUAL: Kind = {
+  name: "veth, IPv4 and IPv6",
+  change: (pod, number) => ({ ...pod, addresses: { ...pod.addresses, ...ipv6(number) } }),
+  shows: { command: "ip -6 address show dev eth0", text: "inet6 fd00:" },
+};
+const LIMITED: Kind = {
+  name: "veth, IPv4, limited both ways",
+  change: (pod) => ({ ...pod, bandwidth: { ingress: LIMIT, egress: LIMIT } }),
+  shows: { command: "tc qdisc show dev eth0", text: "tbf" },
+};
+const KINDS = [DUAL, PLAIN, LIMITED];
+/** The lab's network has no more addresses. */
+const PODS_MAX = 250;
+
+/** Of each kind one pod a round, in turn, each in a namespace of its own. */
+export const measureAddDatapaths: Measure = async (run) => {
+  using lab = openLab();
+  await using kernel = await openKernel({ nodeNetns: lab.nodeNetns });
+  must(await kernel.prepareHost());
+  must(await kernel.configureEni(lab.eni(0)));
+  const samples = await inTurn(run, lab, kernel);
+  const contenders = KINDS.map((kind) => ({
+    name: kind.name,
+    samples: samples.get(kind) ?? [],
+    ...(kind === PLAIN && { target: TARGET.dualAddRatio }),
+  }));
+  const row = "ADD in the kernel";
+  return [
+    { kind: "comparison", row, unit: "ms", paired: true, contenders },
+    {
+      kind: "absent",
+      row: `${row}, ipvlan`,
+      why: "ipvlan is tried in User Mode Linux, with a kernel of its own",
+    },
+  ] satisfies Row[];
+};
+
+async function inTurn(
+  run: BenchRun,
+  lab: Lab,
+  kernel: Pick<Kernel, "attachPod">,
+): Promise<ReadonlyMap<Kind, readonly number[]>> {
+  const rounds = WARM_UP + (run.quick ? 10 : 60);
+  if (rounds * KINDS.length > PODS_MAX)
+    throw new RangeError(`${rounds} rounds need more than ${PODS_MAX} pods`);
+  const samples = new Map(KINDS.map((kind) => [kind, [] as number[]]));
+  for (let round = 0; round < rounds; round++) {
+    if (round % 10 === 0) run.progress(`round ${round + 1} of ${rounds}`);
+    for (const kind of rotated(KINDS, round)) {
+      run.signal.throwIfAborted();
+      const ms = await attachOne(lab, kernel, kind, 1 + round * KINDS.length + KINDS.indexOf(kind));
+      if (round >= WARM_UP) samples.get(kind)?.push(ms);
+    }
+  }
+  return samples;
+}
+
+/** Milliseconds of `attachPod`. Throws where the pod did not get what it was to have. */
+async function attachOne(
+  lab: Lab,
+  kernel: Pick<Kernel, "attachPod">,
+  kind: Kind,
+  number: number,
+): Promise<number> {
+  const pod = kind.change(lab.newPod(0, number), number);
+  const startedMs = performance.now();
+  must(await kernel.attachPod(pod));
+  const ms = performance.now() - startedMs;
+  const { command, text } = kind.shows;
+  if (!lab.run(lab.nameOf(pod), command).includes(text))
+    throw new Error(`${kind.name}: ${command}: no ${text}`);
+  return ms;
+}
+
+function ipv6(number: number): Pick<PodLink["addresses"], "v6"> {
+  const v6 = parseIpv6(`fd00:0:0:1::${number.toString(16)}`);
+  if (v6 === undefined) throw new RangeError(`pod ${number}`);
+  return { v6 };
+}
