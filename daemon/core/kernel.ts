@@ -84,7 +84,8 @@ export type Kernel = {
   /**
    * Resolves when nobody can reach or use the addresses any more: elements, routes, neighbours and connections are gone and
    * the link is doomed. The kernel needs 20 ms and more to delete the link itself, which follows; `attachPod` with the same
-   * names or into the same namespace waits for it. Goes on past whatever is gone already.
+   * names or into the same namespace waits for it. With the link go the connections of an IPv6 address; `attachPod` with the
+   * same address waits for that too. Goes on past whatever is gone already.
    */
   detachPod(pod: PodLink): Promise<Result<void>>;
   /**

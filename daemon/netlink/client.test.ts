@@ -209,6 +209,9 @@ function leaving(count: number): Leaving[] {
   return Array.from({ length: count }, (_, at) => ({ hostName: `tw${at}`, addresses: { v4: address } }));
 }
 
+/** No address of IPv6, so nothing is kept for later. */
+const NONE = { add: () => {} };
+
 describe("openRemoval()", () => {
   const link = encodeLink({ index: 7, group: 21_504 });
 
@@ -221,7 +224,7 @@ describe("openRemoval()", () => {
   it("takes away what comes meanwhile together, in bulks that fit one send, and deletes no link", async () => {
     const fake = fakeThread(says);
     const doomed: number[] = [];
-    const removal = openRemoval(openClient(fake.thread), { add: (count) => doomed.push(count) });
+    const removal = openRemoval(openClient(fake.thread), { add: (count) => doomed.push(count) }, NONE);
     const results = await Promise.all(leaving(150).map((pod) => removal.remove(pod)));
     expect(results.filter(({ ok }) => !ok)).toEqual([]);
     expect(doomed).toEqual([33, 33, 33, 33, 18]);
@@ -231,7 +234,7 @@ describe("openRemoval()", () => {
 
   it("cuts a pod off in this order: element, route, neighbour, group", async () => {
     const fake = fakeThread(says);
-    const removal = openRemoval(openClient(fake.thread), { add: () => {} });
+    const removal = openRemoval(openClient(fake.thread), { add: () => {} }, NONE);
     await Promise.all(leaving(1).map((pod) => removal.remove(pod)));
     // The batch with NFT_MSG_DELSETELEM, RTM_GETLINK twice, RTM_DELROUTE, RTM_DELNEIGH, RTM_NEWLINK; connections may follow.
     expect(fake.types.slice(0, 8)).toEqual([16, 2574, 17, 18, 18, 25, 29, 16]);
@@ -241,7 +244,7 @@ describe("openRemoval()", () => {
     for (const messages of [[encodeLink({ index: 7 })], []]) {
       const fake = fakeThread((type) => ({ errno: 0, messages: type === RTM_LINK.GET ? messages : [] }));
       const doomed: number[] = [];
-      const removal = openRemoval(openClient(fake.thread), { add: (count) => doomed.push(count) });
+      const removal = openRemoval(openClient(fake.thread), { add: (count) => doomed.push(count) }, NONE);
       expect(await removal.remove({ hostName: "tw0", addresses: { v4: address } })).toEqual({
         ok: true,
         value: undefined,
@@ -252,7 +255,7 @@ describe("openRemoval()", () => {
 
   it("tells everybody of the bulk what was refused", async () => {
     const fake = fakeThread((type) => ({ errno: type === RTM_LINK.GET ? 12 : 0 }));
-    const removal = openRemoval(openClient(fake.thread), { add: () => {} });
+    const removal = openRemoval(openClient(fake.thread), { add: () => {} }, NONE);
     const both = await Promise.all(leaving(2).map((pod) => removal.remove(pod)));
     const fault = { kind: "kernel", op: "ip link show tw0", errno: "ENOMEM" };
     expect(both).toEqual([

@@ -92,7 +92,7 @@ export function linkDifferences(asked: Asked, thing: LinkThing, links: Links): r
           : [`${first.what} is not the other end of ${second.what.slice("device ".length)}`]),
       ];
     case "ipvlan":
-      return kindLines(first.what, first.link, "ipvlan", thing.parent);
+      return kindLines(first.what, first.link, "ipvlan", { is: first.link.link, parent: thing.parent });
     case "vxlan":
       return vxlanLines(first.what, first.link, thing);
     default:
@@ -111,18 +111,24 @@ function macLines(what: string, link: Link, mac: string): readonly string[] {
   ]);
 }
 
-function kindLines(what: string, link: Link, kind: string, parent: Device): readonly string[] {
+/** `is`: index of the device below. */
+function kindLines(
+  what: string,
+  link: Link,
+  kind: string,
+  { is, parent }: { readonly is: number | undefined; readonly parent: Device },
+): readonly string[] {
   return wrongs([
     [link.info?.kind !== kind, `${what} is no ${kind}`],
-    [link.link !== parent.ifIndex, `${what} is not on ${parent.name}`],
+    [is !== parent.ifIndex, `${what} is not on ${parent.name}`],
   ]);
 }
 
 function vxlanLines(what: string, link: Link, thing: VxlanThing): readonly string[] {
   const { device, vni, port, local, underlay, mtu } = thing;
-  const kind = kindLines(what, link, "vxlan", underlay);
-  if (link.info?.kind !== "vxlan") return kind;
-  const has = link.info.options ?? {};
+  const has = link.info?.kind === "vxlan" ? (link.info.options ?? {}) : undefined;
+  const kind = kindLines(what, link, "vxlan", { is: has?.link, parent: underlay });
+  if (has === undefined) return kind;
   const source = has.local ?? has.local6;
   return [
     ...kind,

@@ -28,7 +28,15 @@ import { type Route, RTN } from "./codec/route.ts";
 import { decodeRule, type Rule } from "./codec/rule.ts";
 import { linkDifferences, type LinkThing, linksOf } from "./differ-link.ts";
 import { mapOf, ROUTE_TYPES } from "./encode-thing.ts";
-import { type Asked, type Inside, type KnownLink, lookAt, subjectOf, whereOf } from "./look.ts";
+import {
+  type Asked,
+  type Inside,
+  type KnownLink,
+  lookAt,
+  noneWhereGone,
+  subjectOf,
+  whereOf,
+} from "./look.ts";
 import { routesOf } from "./table.ts";
 
 /** One thing that is not as the plan says. */
@@ -140,7 +148,7 @@ async function ofAddresses(
   const filter = { family: familyOf(address), index: device.ifIndex };
   const name = subjectOf(asked, place, `ip address show dev ${device.name}`);
   const where = whereOf(asked, place);
-  const found = await asked.client.dump(name, dumpAddresses(filter), decodeAddress, where);
+  const found = noneWhereGone(await asked.client.dump(name, dumpAddresses(filter), decodeAddress, where));
   if (!found.ok) return found;
   return ok(missing(asked, things, (thing) => found.value.some((each) => isAddress(each, thing))));
 }
@@ -205,7 +213,14 @@ async function ofNeighbours(
   const [where, name] = [whereOf(asked, place), `ip neighbour show dev ${device.name}`];
   const found =
     things.length > SINGLE_MAX
-      ? await client.dump(name, dumpNeighbours({ family: familyOf(address), index }), decodeNeighbour, where)
+      ? noneWhereGone(
+          await client.dump(
+            name,
+            dumpNeighbours({ family: familyOf(address), index }),
+            decodeNeighbour,
+            where,
+          ),
+        )
       : await lookAt(
           client,
           name,
@@ -237,7 +252,7 @@ function neighbourLines(
 async function ofForwarding(asked: Asked, { device }: FdbThing, things: readonly FdbThing[]): Promise<Found> {
   const index = device.ifIndex;
   const name = `bridge fdb show dev ${device.name}`;
-  const found = await asked.client.dump(name, dumpForwarding({ index }), decodeNeighbour);
+  const found = noneWhereGone(await asked.client.dump(name, dumpForwarding({ index }), decodeNeighbour));
   if (!found.ok) return found;
   const entries = found.value.filter((entry) => entry.index === index);
   return ok(

@@ -47,7 +47,12 @@ export type Doomed = AsyncDisposable & {
   deletions(): number;
 };
 
-export function openDoomed(thread: SocketThread, bounds: DeletionBounds): Doomed {
+/** `forget`: what else is put off until then; done before the links are deleted. */
+export function openDoomed(
+  thread: SocketThread,
+  bounds: DeletionBounds,
+  forget: () => Promise<Result<void>>,
+): Doomed {
   let [count, sinceMs, busyMs, deletions] = [0, 0, 0, 0];
   let timer: ReturnType<typeof setTimeout> | undefined;
   /** The last deletion that was asked for, done or not. */
@@ -78,6 +83,7 @@ export function openDoomed(thread: SocketThread, bounds: DeletionBounds): Doomed
   async function deleteOnce(): Promise<Result<void>> {
     const taken = count;
     count = 0;
+    const forgotten = await forget();
     const deleted = await deleteGroup(thread);
     if (!deleted.ok) {
       // Tried again together with the next one.
@@ -85,7 +91,7 @@ export function openDoomed(thread: SocketThread, bounds: DeletionBounds): Doomed
       return deleted;
     }
     if (deleted.value) deletions += 1;
-    return ok(undefined);
+    return forgotten;
   }
 
   return {

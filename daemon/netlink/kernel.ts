@@ -8,13 +8,14 @@ import { randomBytes } from "node:crypto";
 import { type Kernel, type PodLink } from "../core/kernel.ts";
 import { DELETION_BOUNDS, type DeletionBounds } from "../core/datapath/deletion.ts";
 import { nftHostText, planHost } from "../core/datapath/host-plan.ts";
-import { failed } from "../../proto/result.ts";
+import { failed, ok } from "../../proto/result.ts";
 import { applyPlan } from "./apply.ts";
 import { openArrivals } from "./arrival.ts";
 import { checkNode } from "./check-node.ts";
 import { checkPod } from "./check-pod.ts";
 import { cleanHost } from "./clean.ts";
 import { openClient } from "./client.ts";
+import { openStale } from "./connections.ts";
 import { openDoomed } from "./doomed.ts";
 import { configureEni, type EniPorts, forgetEni, prepareEni } from "./eni.ts";
 import { hostFacts } from "./ipv6.ts";
@@ -56,8 +57,9 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
   const client = openClient(thread);
   const host = hostFacts();
   const arrivals = openArrivals(thread, client);
-  const doomed = openDoomed(thread, options.deletionBounds ?? DELETION_BOUNDS);
-  const removal = openRemoval(client, doomed);
+  const stale = openStale(client);
+  const doomed = openDoomed(thread, options.deletionBounds ?? DELETION_BOUNDS, () => stale.forget());
+  const removal = openRemoval(client, doomed, stale);
   const enis: EniPorts = { client, thread, nodeNetns, host, gatewayPatienceMs, chains: new Map() };
   const pods: PodPorts = {
     client,
@@ -81,7 +83,9 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
     forgetEni: (slot) => forgetEni(enis, slot),
     async attachPod(pod) {
       doomed.busy();
-      return attachPod(pods, pod);
+      const { v6 } = pod.addresses;
+      const forgotten = v6 !== undefined && stale.has(v6) ? await doomed.deleteNow() : ok(undefined);
+      return forgotten.ok ? attachPod(pods, pod) : forgotten;
     },
     async detachPod(pod) {
       doomed.busy();

@@ -7,15 +7,23 @@
  *       eni1 (no address)  ------- p2     gateway 10.0.2.253, pods 10.0.2.0/24
  *                                  lo     10.0.9.9, somebody far away
  *
+ * With IPv6 the same by fd00:0:0:N::/64 for 10.0.N.0/24: gateway fd00:0:0:N::fd, pods fd00:0:0:N::20 and up.
+ *
  * @module
  */
 import { execFileSync } from "node:child_process";
 import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../proto/addr.ts";
+import { type Ipv6, parseIpv6 } from "../../proto/addr6.ts";
 import { type Result } from "../../proto/result.ts";
 import { type EniLink, type PodLink } from "../core/kernel.ts";
 
 export const NODE_ADDRESS = "10.0.0.10";
 export const FAR_ADDRESS = "10.0.9.9";
+export const NODE_ADDRESS6 = "fd00::10";
+export const FAR_ADDRESS6 = "fd00:0:0:9::9";
+
+/** Which addresses pods have. */
+export type Stack = "ipv4" | "dual" | "ipv6";
 
 export type Lab = Disposable & {
   readonly node: string;
@@ -43,8 +51,8 @@ function nameOf(pod: PodLink): string {
   return pod.netns.slice("/run/netns/".length);
 }
 
-/** `rpFilter`: the node's `net.ipv4.conf.all.rp_filter`. */
-export function openLab(rpFilter = 0): Lab {
+/** `rpFilter`: the node's `net.ipv4.conf.all.rp_filter`. Without IPv6 there is none in the VPC. */
+export function openLab(rpFilter = 0, stack: Stack = "ipv4"): Lab {
   const name = `tw${process.pid}n${++labs}`;
   const [node, vpc] = [`${name}-node`, `${name}-vpc`];
   const namespaces = [node, vpc];
@@ -53,6 +61,7 @@ export function openLab(rpFilter = 0): Lab {
   };
   try {
     build(node, vpc, rpFilter);
+    if (stack !== "ipv4") buildIpv6(node, vpc);
   } catch (error) {
     close();
     throw error;
@@ -62,7 +71,7 @@ export function openLab(rpFilter = 0): Lab {
     vpc,
     nodeNetns: `/run/netns/${node}`,
     nameOf,
-    eni: (slot) => eniOf(node, slot),
+    eni: (slot) => eniOf(node, slot, stack),
     newPod(slot, number) {
       const namespace = `${name}-p${namespaces.length}`;
       sh(`ip netns add ${namespace}`);
@@ -71,7 +80,10 @@ export function openLab(rpFilter = 0): Lab {
         hostName: `tw${String(slot)}x${number}`,
         netns: `/run/netns/${namespace}`,
         ifName: "eth0",
-        addresses: { v4: ip(`10.0.${slot + 1}.${number}`) },
+        addresses: {
+          ...(stack !== "ipv6" && { v4: ip(`10.0.${slot + 1}.${number}`) }),
+          ...(stack !== "ipv4" && { v6: ip6(`fd00:0:0:${slot + 1}::${number}`) }),
+        },
         datapath: "veth",
         slot,
         mtu: 1400,
@@ -83,7 +95,9 @@ export function openLab(rpFilter = 0): Lab {
         `ip netns exec ${namespace} ping -n -c 2 -i 0.02 -W 0.2 ${source === undefined ? "" : `-I ${source}`} ${target}`,
       ),
     spoofed: () =>
-      Number(/packets (\d+)/.exec(sh(`ip netns exec ${vpc} nft list counter ip lab spoofed`))?.[1]),
+      (stack === "ipv4" ? ["ip"] : ["ip", "ip6"])
+        .map((family) => sh(`ip netns exec ${vpc} nft list counter ${family} lab spoofed`))
+        .reduce((sum, text) => sum + Number(/packets (\d+)/.exec(text)?.[1]), 0),
     snapshot: () => snapshot(node),
     [Symbol.dispose]: close,
   };
@@ -123,7 +137,31 @@ function build(node: string, vpc: string, rpFilter: number): void {
   sh(`ip -n ${node} route add default via 10.0.0.253`);
 }
 
-function eniOf(node: string, slot: number): EniLink {
+function buildIpv6(node: string, vpc: string): void {
+  sh(`ip netns exec ${vpc} sysctl -qw net.ipv6.conf.all.forwarding=1`);
+  sh(`ip -n ${vpc} address add ${FAR_ADDRESS6}/128 dev lo`);
+  ["eth0", "eni0", "eni1"].forEach((device, net) => {
+    sh(`ip -n ${vpc} address add fd00:0:0:${net}::fd/128 dev p${net} nodad`);
+    const mac = linkOf(node, device).address;
+    sh(`ip -n ${vpc} neighbour add fe80::99 lladdr ${mac} dev p${net} nud permanent`);
+    sh(`ip -n ${vpc} route add fd00:0:0:${net}::/64 via fe80::99 dev p${net}`);
+  });
+  nft(vpc, [
+    "add table ip6 lab",
+    "add counter ip6 lab spoofed",
+    "add chain ip6 lab pre { type filter hook prerouting priority -300; }",
+    ...["0", "1", "2"].map(
+      (net) =>
+        `add rule ip6 lab pre iifname p${net} ip6 saddr != { fd00:0:0:${net}::/64, fe80::/10, :: } counter name spoofed drop`,
+    ),
+  ]);
+  sh(`ip -n ${node} address add ${NODE_ADDRESS6}/64 dev eth0 nodad`);
+  const gatewayMac = linkOf(vpc, "p0").address;
+  sh(`ip -n ${node} neighbour add fd00::fd lladdr ${gatewayMac} dev eth0 nud permanent`);
+  sh(`ip -n ${node} route add default via fd00::fd dev eth0`);
+}
+
+function eniOf(node: string, slot: number, stack: Stack): EniLink {
   const { ifindex, address } = linkOf(node, `eni${slot}`);
   const net = slot + 1;
   return {
@@ -133,6 +171,7 @@ function eniOf(node: string, slot: number): EniLink {
     primary: ip(`10.0.${net}.10`),
     gateway: ip(`10.0.${net}.253`),
     prefixLength: 24,
+    ...(stack !== "ipv4" && { v6: { gateway: ip6(`fd00:0:0:${net}::fd`) } }),
     mtu: 1400,
   };
 }
@@ -140,17 +179,34 @@ function eniOf(node: string, slot: number): EniLink {
 /** What changes by itself a moment after a link was set up. */
 const PASSING = /state [A-Z]+|NO-CARRIER,|,LOWER_UP/g;
 
+/** What a device has by itself, as soon as it is up. */
+const OWN_ROUTES = /(^| )(fe80::|ff00::|multicast)/;
+
+function linesWithout(text: string, pattern: RegExp): string {
+  return text
+    .split("\n")
+    .filter((line) => !pattern.test(line))
+    .join("\n");
+}
+
 /** Rules, routes, permanent neighbours, links, addresses, nftables, and the settings of all devices. */
 function snapshot(node: string): string {
   const settings = sh(`ip netns exec ${node} sysctl -a --pattern ^net\\.ipv4\\.(conf|ip_forward)`);
+  const settings6 = sh(
+    `ip netns exec ${node} sysctl -a --pattern ^net\\.ipv6\\.conf.*(forwarding|accept_ra|disable_ipv6)$`,
+  );
   return [
     sh(`ip -n ${node} rule`),
     sh(`ip -n ${node} -4 route show table all`),
+    sh(`ip -n ${node} -6 rule`),
+    linesWithout(sh(`ip -n ${node} -6 route show table all`), OWN_ROUTES),
+    sh(`ip -n ${node} -6 neighbour show nud permanent`),
     sh(`ip -n ${node} -4 neighbour show nud permanent`),
     sh(`ip -n ${node} -d link show`).replaceAll(PASSING, ""),
     sh(`ip -n ${node} -4 address show`).replaceAll(PASSING, ""),
     sh(`ip netns exec ${node} nft list ruleset`),
     settings,
+    settings6,
   ].join("\n");
 }
 
@@ -192,6 +248,18 @@ export function must<Value>(result: Result<Value>): Value {
 export function v4({ addresses }: Pick<PodLink, "addresses">): Ipv4 {
   if (addresses.v4 === undefined) throw new Error("a pod without an IPv4 address");
   return addresses.v4;
+}
+
+/** The pod's IPv6 address, where it has to have one. */
+export function v6({ addresses }: Pick<PodLink, "addresses">): Ipv6 {
+  if (addresses.v6 === undefined) throw new Error("a pod without an IPv6 address");
+  return addresses.v6;
+}
+
+export function ip6(text: string): Ipv6 {
+  const parsed = parseIpv6(text);
+  if (parsed === undefined) throw new Error(`not an address: ${text}`);
+  return parsed;
 }
 
 export function ip(text: string): Ipv4 {

@@ -59,6 +59,11 @@ function isGone(answer: { readonly kind: string; readonly errno?: string }): boo
   return answer.kind === "refused" && answer.errno !== undefined && GONE.has(answer.errno);
 }
 
+/** A list of what is on a device that is not there is empty. */
+export function noneWhereGone<Value>(list: Result<readonly Value[]>): Result<readonly Value[]> {
+  return !list.ok && list.fault.kind === "kernel" && GONE.has(list.fault.errno) ? ok([]) : list;
+}
+
 /** The sentences of what is wrong. */
 export function wrongs(cases: readonly (readonly [wrong: boolean, line: string])[]): readonly string[] {
   return cases.filter(([wrong]) => wrong).map(([, line]) => line);

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { isIpv6 } from "../../proto/addr6.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { addressesOf, GROUP, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
 import { podElements } from "../core/datapath/pod-plan.ts";
@@ -21,7 +22,7 @@ import { deleteNeighbour } from "./codec/neighbour.ts";
 import { nftBatch } from "./codec/nft-element.ts";
 import { type Request } from "./codec/request.ts";
 import { deleteRoute } from "./codec/route.ts";
-import { forgetConnections } from "./connections.ts";
+import { forgetConnections, type Stale } from "./connections.ts";
 import { type Doomed } from "./doomed.ts";
 import { removeMessages } from "./encode-thing.ts";
 
@@ -38,7 +39,7 @@ const PODS_MAX = Math.floor(REQUESTS_MAX / 6);
 /** More than any node has pods: whoever asks for more asks for the same ones again and again. */
 const WAITING_MAX = 4096;
 
-export function openRemoval(client: Client, doomed: Pick<Doomed, "add">): Removal {
+export function openRemoval(client: Client, doomed: Pick<Doomed, "add">, stale: Pick<Stale, "add">): Removal {
   type Waiter = { readonly pod: Leaving; readonly settle: (result: Result<void>) => void };
   let waiting: Waiter[] = [];
   let running: Promise<void> | undefined;
@@ -59,12 +60,19 @@ export function openRemoval(client: Client, doomed: Pick<Doomed, "add">): Remova
   /** Goes on past failures; the first of them is the result. */
   async function removeAll(pods: readonly Leaving[]): Promise<Result<void>> {
     const addresses = pods.flatMap((pod) => addressesOf(pod.addresses));
+    const later = addresses.filter(isIpv6);
+    stale.add(later);
     // The thread works in the order of the calls: connections last, when no packet can make a new one.
     const [unmapped, links] = await Promise.all([unmap(client, pods), ourLinks(client, pods)]);
     const [cut, forgotten] = await Promise.all([
       links.ok ? cutOff(links.value) : links,
-      forgetConnections(client, addresses),
+      forgetConnections(
+        client,
+        addresses.filter((address) => !isIpv6(address)),
+      ),
     ]);
+    // The deletion of links takes their connections along.
+    if (later.length > 0) doomed.add(later.length);
     return [unmapped, cut, forgotten].find(({ ok }) => !ok) ?? ok(undefined);
   }
 

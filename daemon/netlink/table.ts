@@ -4,9 +4,10 @@
  * @module
  */
 import { ok, type Result } from "../../proto/result.ts";
-import { type Client, GONE, type Place } from "./client.ts";
+import { type Client, type Place } from "./client.ts";
 import { dumpRoutes } from "./codec/dump.ts";
 import { decodeRoute, type Route } from "./codec/route.ts";
+import { noneWhereGone } from "./look.ts";
 
 /** Which routes. `family`: AF_INET where it is not given. */
 export type TableKey = { readonly table: number; readonly family?: number; readonly oif?: number };
@@ -21,8 +22,9 @@ export async function routesOf(
   place?: Place,
 ): Promise<Result<readonly Route[]>> {
   const { table, oif } = key;
-  const routes = await client.dump(`ip route show table ${table}`, dumpRoutes(key), decodeRoute, place);
-  if (!routes.ok) return routes.fault.kind === "kernel" && GONE.has(routes.fault.errno) ? ok([]) : routes;
+  const what = `ip route show table ${table}`;
+  const routes = noneWhereGone(await client.dump(what, dumpRoutes(key), decodeRoute, place));
+  if (!routes.ok) return routes;
   // A kernel that does not filter sends those of all tables.
   return ok(
     routes.value.filter((route) => route.table === table && (oif === undefined || route.oif === oif)),

@@ -30,7 +30,7 @@ import { type Device, type Ipv6Settings, type Plan, type RuleThing } from "./thi
 export const HOOK_PRIORITY = -250;
 
 /** How many rules the chains have: the hook's of each family, and that of an ENI. */
-export const CHAIN_RULES = { ip: 2, ip6: 3, eni: 1 } as const;
+export const CHAIN_RULES = { ip: 2, ip6: 4, eni: 1 } as const;
 
 /** What the node's kernel can do. */
 export type HostFacts = { readonly ipv6: boolean };
@@ -68,16 +68,17 @@ function tableText(family: NftFamily): readonly string[] {
   ];
 }
 
-/** In the place of `rp_filter`: the way back to an IPv6 source of a pod, doomed ones too, has to be the pod's link. */
+/**
+ * In the place of `rp_filter`: the way back to an IPv6 source of a pod, doomed ones too, has to be the pod's link; and what
+ * comes in by an ENI is for a pod or for nobody, else the node would send it back into the VPC by its own device.
+ */
 function ruleTexts(family: NftFamily): readonly string[] {
   const fromPods = `meta iifgroup ${GROUP.pods} ${family} saddr vmap @${NFT.map}`;
+  const toPods = `meta iifgroup ${GROUP.enis} ${family} daddr vmap @${NFT.map}`;
+  const links = `meta iifgroup ${GROUP.pods}-${GROUP.doomed}`;
   return family === "ip"
-    ? [fromPods, `meta iifgroup ${GROUP.enis} ip daddr vmap @${NFT.map}`]
-    : [
-        `meta iifgroup ${GROUP.pods}-${GROUP.doomed} fib saddr . iif oif missing drop`,
-        `meta iifgroup ${GROUP.enis} icmpv6 type nd-router-advert drop`,
-        fromPods,
-      ];
+    ? [fromPods, toPods]
+    : [`${links} fib saddr . iif oif missing drop`, fromPods, toPods, `meta iifgroup ${GROUP.enis} drop`];
 }
 
 /** The device first: the gateway can be asked only when it is up. Its address is nowhere on the node. */

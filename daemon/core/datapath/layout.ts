@@ -9,10 +9,9 @@
  * source alone (`src_valid_mark`): the way back is then the pod's own, by this very ENI, whatever rp_filter the node has.
  * Without it the kernel drops what comes in by a device that has no address and is not the main table's way back.
  *
- * IPv6 goes the same way by a table of its own (`ip6 terway`), with two differences. The kernel has no `rp_filter` for it, so
- * the first rule of the chain looks for the way back itself, and drops what has another one; that holds for pods
- * without an IPv6 address too, which therefore can send nothing, no router advertisements either. And what comes in by
- * an ENI needs no mark.
+ * IPv6 goes the same way by a table of its own (`ip6 terway`). The kernel has no `rp_filter` for it, so the first rule of
+ * the chain looks for the way back itself, and drops what has another one; that holds for pods without an IPv6 address
+ * too, which therefore can send nothing, no router advertisements either. The last rule drops what an ENI brings for nobody.
  *
  * @module
  */

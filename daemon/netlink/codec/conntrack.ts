@@ -80,7 +80,10 @@ const ENTRY = schema({
 /** One connection. */
 export type ConntrackEntry = { readonly family: number } & ValuesOf<typeof ENTRY>;
 
-/** Connections by an address in one of their two tuples. */
+/**
+ * Connections by an address in one of their two tuples. Of IPv4: with an IPv6 address the kernel (seen in 6.18) takes the
+ * comparison the wrong way round, and all others fit.
+ */
 export type ConntrackFilter = {
   readonly tuple: "orig" | "reply";
   readonly side: "src" | "dst";
@@ -102,9 +105,12 @@ export function decodeConntrack(payload: Uint8Array): ConntrackEntry {
   return { family: header.family, ...readFields(rest, ENTRY) };
 }
 
-/** `conntrack -L`, all or those that fit; kernels before 5.8 do not know the filter and send all. */
-export function dumpConntrack(filter?: ConntrackFilter): Request {
-  const entry = filter === undefined ? { family: NFPROTO.IPV4 } : filterEntry(filter);
+/**
+ * `conntrack -L`, those that fit, or all of a family (NFPROTO_*, IPv4 where it is not given). Kernels before 5.8 do not know
+ * the filter and send all.
+ */
+export function dumpConntrack(filter?: ConntrackFilter, family: number = NFPROTO.IPV4): Request {
+  const entry = filter === undefined ? { family } : filterEntry(filter);
   return { type: CONNTRACK.GET, flags: NLM_F.REQUEST | NLM_F.DUMP, payload: encodeConntrack(entry) };
 }
 
