@@ -42,6 +42,9 @@ export function idleOffences(node: FakeNode, cloud: FakeCloud): string[] {
     ...(idle > Math.max(idleMax, idlePrimaries) ? [`${idle} idle, at most ${idleMax} wanted`] : []),
     ...(idle < idleMin && canGrow ? [`${idle} idle, at least ${idleMin} wanted`] : []),
     ...(idle < idleMin ? [] : [...pool.enis.values()].flatMap((eni) => oddOffences(pool, eni))),
+    ...[...pool.enis.values()].flatMap(({ slot, unassigning }) =>
+      unassigning === undefined ? [] : [`addresses of slot ${slot} are being given back without end`],
+    ),
   ];
 }
 
