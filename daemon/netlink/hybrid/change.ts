@@ -114,7 +114,9 @@ function isGone(errno: string): boolean {
 
 function faultOf({ kind, thing }: Change, answer: Answer | undefined): Fault | undefined {
   if (answer?.kind === "done") return undefined;
-  if (kind === "remove" && answer?.kind === "refused" && isGone(answer.errno)) return undefined;
+  // An element that is not there may be a table that is not there: that is for a look to find out.
+  const mayBeGone = kind === "remove" && thing.kind !== "node-element";
+  if (mayBeGone && answer?.kind === "refused" && isGone(answer.errno)) return undefined;
   const verb = kind === "remove" ? "remove" : "make";
   const fault = answerFault(`${verb} ${describeHybridThing(thing)}`, answer);
   const isForeign = thing.kind === "route" && fault.kind === "kernel" && fault.errno === "EEXIST";

@@ -13,6 +13,7 @@ import { type HybridDevices, peerOfThing, type Refusal } from "../../core/hybrid
 import { keyOf } from "../../core/hybrid/things.ts";
 import { openClient } from "../client.ts";
 import { type RawMessage } from "../codec/header.ts";
+import { RTM_LINK } from "../codec/link.ts";
 import { type SocketThread } from "../socket.ts";
 import { removeAll } from "./clean.ts";
 import { eventOf } from "./event.ts";
@@ -164,6 +165,9 @@ class Keeper {
   }
 
   seen(messages: readonly RawMessage[]): void {
+    // What stands in the way of the whole is a device: one that is missing, or one too many.
+    const isHope = this.#running === undefined && this.#last?.ok === false;
+    if (isHope && messages.some(({ type }) => type === RTM_LINK.NEW || type === RTM_LINK.DEL)) this.lost();
     if (this.#devices === undefined) return;
     for (const message of messages) {
       const event = eventOf(message, this.#devices);

@@ -2,8 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type HybridLab, openHybridLab, sh } from "./lab.ts";
-import { type LabNetworks, openLabNetworks } from "./lab-networks.ts";
+import { type HybridLab, labDesired, openHybridLab, sh } from "./lab.ts";
+import { type LabNetworks, must, openLabNetworks } from "./lab-networks.ts";
 
 /** What a node may take to put damage right. */
 const REPAIR_MS = 2_000;
@@ -61,6 +61,14 @@ async function took(what: string, isSo: () => boolean): Promise<number> {
     await delay(5);
   }
   return performance.now() - sinceMs;
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 500; tries++) {
+    if (await isSo()) return;
+    await delay(10);
+  }
+  throw new Error("it never was so");
 }
 
 /** Until no look is made any more because of what was heard: those follow each other within 250 ms. */
@@ -135,6 +143,40 @@ describe("openHybridNetwork()", () => {
     restoreUplink();
     expect(await took("direct route", () => sh(route) === there)).toBeLessThan(REPAIR_MS);
     await networks.apply(1, { ipv6: true });
+    await settled();
+  });
+
+  it("comes back with an uplink that was gone, whatever index it has then", async () => {
+    expect(network()).toBe(whole);
+    sh(`ip -n ${lab.fabric} link delete n1`);
+    await took("noticed", () => network() !== whole);
+    await until(async () => (await networks.of(1).state()).fault !== undefined);
+    sh(`ip -n ${lab.fabric} link add n1 type veth peer name eth0 netns ${node}`);
+    sh(`ip -n ${lab.fabric} link set n1 master br10 up`);
+    sh(`ip -n ${node} address add 10.10.0.1/24 dev eth0`);
+    sh(`ip -n ${node} link set eth0 up`);
+    restoreUplink();
+    expect(await took("uplink", () => network() === whole)).toBeLessThan(REPAIR_MS);
+    expect(lab.pings(lab.pod(1), "10.245.3.9")).toBe(true);
+    expect(await networks.of(1).state()).toMatchObject({ ready: true, failures: [] });
+    await settled();
+  });
+
+  it("makes its tables anew when a change finds them gone, and all else at once", async () => {
+    // That forwarding was switched on by us is forgotten with the table.
+    const tables = (): string =>
+      ["chain ip terway_hybrid postrouting", "chain ip terway_hybrid input", "set ip terway_hybrid vteps"]
+        .map((what) => attempted(`ip netns exec ${node} nft list ${what}`))
+        .join("")
+        .replace(/elements = .*/, (set) => (set.match(/[\d.]+/g) ?? []).sort().join(" "));
+    const there = tables();
+    lab.run(node, "nft delete table ip terway_hybrid");
+    must(await networks.of(1).apply(labDesired(lab, 1, { ipv6: true, peers: [2] })));
+    expect(sh(`ip -n ${node} route show 10.245.3.0/24`)).toBe("");
+    must(await networks.of(1).apply(labDesired(lab, 1, { ipv6: true })));
+    expect(network()).toBe(whole);
+    expect(await took("tables", () => tables() === there)).toBeLessThan(2 * REPAIR_MS);
+    await until(async () => (await networks.of(1).state()).failures.length === 0);
     await settled();
   });
 
