@@ -51,6 +51,8 @@ export type Cluster = {
   readonly pods: readonly DemoPod[];
   /** Replaces the file that all agents watch. */
   readonly publish: (settings: Settings) => Promise<void>;
+  /** Writes the first half of it only, as somebody who is interrupted. */
+  readonly publishHalf: (settings: Settings) => Promise<void>;
   readonly start: (node: OnPremNode) => Promise<void>;
   readonly add: (node: OnPremNode, index: number) => Promise<DemoPod>;
   readonly remove: (pod: DemoPod) => Promise<void>;
@@ -101,6 +103,10 @@ export async function openCluster(name: string): Promise<Cluster> {
     async publish(settings) {
       await writeFile(`${hybridConf}.new`, fileOf(settings, nodes));
       await rename(`${hybridConf}.new`, hybridConf);
+    },
+    async publishHalf(settings) {
+      const text = fileOf(settings, nodes);
+      await writeFile(hybridConf, text.slice(0, text.length / 2));
     },
     async start(node) {
       await prepareAgent(optionsOf(node));

@@ -96,6 +96,56 @@ export async function proveWire(
   }
 }
 
+/** VXLAN that is sent by no node of the network is dropped and counted. */
+export async function proveStranger(cluster: Cluster, report: Report): Promise<void> {
+  const { a } = sampleOf(cluster);
+  const counter = async (): Promise<number> => {
+    const text = await cluster.site.must(
+      "node-1",
+      "nft",
+      "list",
+      "counter",
+      "ip",
+      "terway_hybrid",
+      "unknown_vtep",
+    );
+    return Number(/packets (\d+)/.exec(text)?.[1]);
+  };
+  const before = await counter();
+  const send = `for n in 1 2 3; do echo > /dev/udp/${a.node.address}/8472; done`;
+  await cluster.site.must("outside", "bash", "-c", send);
+  const counted = await until(
+    "packets of a stranger are counted",
+    async () => {
+      const more = (await counter()) - before;
+      return more >= 3 && more;
+    },
+    SOON_MS,
+    20,
+  );
+  report.check(
+    counted === 3,
+    `VXLAN from outside, by no node of the network: ${counted} of 3 dropped and counted`,
+  );
+}
+
+/** A file that is cut off changes nothing, and the agent says where. */
+export async function proveHalfFile(cluster: Cluster, report: Report, settings: Settings): Promise<void> {
+  const { a, d } = sampleOf(cluster);
+  const log = cluster.agents.get("node-1")?.process.output ?? (() => "");
+  const known = log().length;
+  await cluster.publishHalf(settings);
+  const said = await until(
+    "the agent says that the file is cut off",
+    async () => /error: ([^\\"]+)/.exec(log().slice(known))?.[1],
+    SOON_MS,
+    20,
+  );
+  await proveReached(report, "half of the file is missing", a.pod.namespace, d.attached.address);
+  report.line(`      the agent of node-1: ${said}`);
+  await cluster.publish(settings);
+}
+
 /** Pods of node-3 are not reached, nothing tunnels to it, and the agent says why. */
 export async function proveUnroutable(cluster: Cluster, report: Report): Promise<void> {
   const { a, d } = sampleOf(cluster);

@@ -18,10 +18,12 @@ import { proveRepairs } from "./onprem-damage.ts";
 import {
   proveDirections,
   proveFallback,
+  proveHalfFile,
   proveLargest,
   proveRestart,
   proveSourceNat,
   proveSpoof,
+  proveStranger,
   proveUnplugged,
   proveUnroutable,
   proveWire,
@@ -34,6 +36,9 @@ const SETTINGS = {
   overlay: { mode: "Overlay", fallback: "None", sourceNAT: true },
   underlay: { mode: "Underlay", fallback: "None", sourceNAT: true },
 } as const satisfies Record<string, Settings>;
+
+/** The underlay whose parts are joined by VXLAN. */
+const JOINED: Settings = { ...SETTINGS.underlay, fallback: "VXLAN" };
 
 /** Shows all of it. Where it cannot go on it removes what it made, and throws. `keep`: pods and agents are left running. */
 export async function demoOnPrem(
@@ -119,18 +124,20 @@ async function proveTraffic(
       report.section("node-3 is not on the link of the others: nothing is invented, the agent says why");
       await proveUnroutable(cluster, report);
       report.section("The file now says fallback VXLAN: node-3 by UDP 8472, node-2 as before");
-      await proveFallback(cluster, report, { ...SETTINGS.underlay, fallback: "VXLAN" });
+      await proveFallback(cluster, report, JOINED);
       await proveDirections(cluster, report, true);
       await proveWire(cluster, report, { "node-2": "plain", "node-3": "vxlan" });
       break;
     default:
       datapath satisfies never;
   }
+  await proveStranger(cluster, report);
   await proveLargest(cluster, report);
   report.section("Source NAT: a host outside that knows no way to pods");
-  const settings =
-    datapath === "overlay" ? SETTINGS.overlay : ({ ...SETTINGS.underlay, fallback: "VXLAN" } as const);
+  const settings = datapath === "overlay" ? SETTINGS.overlay : JOINED;
   await proveSourceNat(cluster, report, settings);
+  report.section("The file is replaced by a half of it");
+  await proveHalfFile(cluster, report, settings);
 }
 
 async function removePods(cluster: Cluster, report: Report): Promise<void> {
