@@ -20,24 +20,28 @@ const LIMIT = { bitsPerSecond: 100_000_000, burstBytes: 0 };
 type Kind = {
   readonly name: string;
   readonly change: (pod: PodLink, number: number) => PodLink;
-  /** Whether what is measured was really made, as ip(8) and tc(8) show it in the pod's namespace. */
-  readonly shows: { readonly command: string; readonly text: string };
+  /** Whether what is measured was really made: a text that ip(8) or tc(8) then shows. */
+  readonly shows: {
+    readonly where: "node" | "pod";
+    readonly command: (pod: PodLink) => string;
+    readonly text: string;
+  };
 };
 
 const PLAIN: Kind = {
   name: "veth, IPv4",
   change: (pod) => pod,
-  shows: { command: "ip -4 address show dev eth0", text: "inet 10." },
+  shows: { where: "pod", command: () => "ip -4 address show dev eth0", text: "inet 10." },
 };
 const DUAL: Kind = {
   name: "veth, IPv4 and IPv6",
   change: (pod, number) => ({ ...pod, addresses: { ...pod.addresses, ...ipv6(number) } }),
-  shows: { command: "ip -6 address show dev eth0", text: "inet6 fd00:" },
+  shows: { where: "pod", command: () => "ip -6 address show dev eth0", text: "inet6 fd00:" },
 };
 const LIMITED: Kind = {
   name: "veth, IPv4, limited both ways",
   change: (pod) => ({ ...pod, bandwidth: { ingress: LIMIT, egress: LIMIT } }),
-  shows: { command: "tc qdisc show dev eth0", text: "tbf" },
+  shows: { where: "node", command: ({ hostName }) => `tc qdisc show dev ${hostName}`, text: "tbf" },
 };
 const KINDS = [DUAL, PLAIN, LIMITED];
 /** The lab's network has no more addresses. */
@@ -97,9 +101,9 @@ async function attachOne(
   const startedMs = performance.now();
   must(await kernel.attachPod(pod));
   const ms = performance.now() - startedMs;
-  const { command, text } = kind.shows;
-  if (!lab.run(lab.nameOf(pod), command).includes(text))
-    throw new Error(`${kind.name}: ${command}: no ${text}`);
+  const { where, command, text } = kind.shows;
+  const shown = lab.run(where === "pod" ? lab.nameOf(pod) : lab.node, command(pod));
+  if (!shown.includes(text)) throw new Error(`${kind.name}: ${command(pod)}: no ${text}`);
   return ms;
 }
 
