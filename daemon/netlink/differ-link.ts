@@ -144,13 +144,14 @@ function vxlanLines(what: string, link: Link, thing: VxlanThing): readonly strin
 }
 
 function settingsLines(what: string, link: Link, settings: DeviceSettings): readonly string[] {
-  const { up, mtu, group, alias, linkLocal, ipv4, ipv6 } = settings;
+  const { up, arp, mtu, group, alias, linkLocal, ipv4, ipv6 } = settings;
   const isUp = (link.flags & IFF.UP) !== 0;
   const isDoomed = link.group === GROUP.doomed;
   return [
     ...wrongs([
       [up === true && !isUp, `${what} is down`],
       [up === false && isUp, `${what} is up`],
+      [arp === false && (link.flags & IFF.NOARP) === 0, `${what} answers ARP`],
       [group === GROUP.pods && isDoomed, `${what} is about to be deleted`],
       [
         group !== undefined && link.group !== group && !(group === GROUP.pods && isDoomed),

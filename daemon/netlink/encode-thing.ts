@@ -188,7 +188,7 @@ function vxlanRequest({ device, vni, port, local, underlay, mtu }: VxlanThing): 
 /** The files first: an address wants a device whose IPv6 is enabled. */
 function settingsMessages(thing: SettingsThing): readonly Message[] {
   const { device, settings, place } = thing;
-  const { linkLocal, ipv6, ...rest } = settings;
+  const { linkLocal, ipv6, arp, ...rest } = settings;
   const afSpec = { unknown: [{ type: AF.INET6, bytes: ADDR_GEN_NONE }] };
   const others = Object.values(rest).some((setting) => setting !== undefined);
   const path = `/proc/sys/net/ipv6/conf/${device.name}`;
@@ -215,6 +215,10 @@ function settingsMessages(thing: SettingsThing): readonly Message[] {
       ? [request(thing, setLink({ index: device.ifIndex, afSpec }), ["EAFNOSUPPORT"])]
       : []),
     ...(others ? [request(thing, settingsRequest(device.ifIndex, rest))] : []),
+    // ipvlan_open() clears the flag: it is set when the device is up.
+    ...(arp === false
+      ? [request(thing, setLink({ index: device.ifIndex, flags: IFF.NOARP, change: IFF.NOARP }))]
+      : []),
   ];
 }
 

@@ -2,10 +2,19 @@
 import { describe, expect, it } from "vitest";
 import { type Mac, parseIpv4, parseMac } from "../../../proto/addr.ts";
 import { parseIpv6 } from "../../../proto/addr6.ts";
+import { type IpCidr, parseIpCidr } from "../../../proto/cidr6.ts";
 import { type EniLink, type PodAddresses, type PodLink } from "../kernel.ts";
 import { nftEniText, nftHostText, planEniLink, planEniRoutes, planHost } from "./host-plan.ts";
+import {
+  type IpvlanEni,
+  type IpvlanNode,
+  planHostStack,
+  planIpvlanEni,
+  planIpvlanPod,
+} from "./ipvlan-plan.ts";
 import { planPod } from "./pod-plan.ts";
 import { describeThing, placeOf, type Plan } from "./thing.ts";
+import { describeTraffic, type TrafficThing } from "./traffic.ts";
 
 const HOST = { ipv6: true };
 const V4 = parseIpv4("10.0.1.20") ?? raise("v4");
@@ -50,6 +59,42 @@ function textOf(plan: Plan, nft = ""): string {
   return `${things.join("\n")}\n${nft.replaceAll(/^(?=.)/gm, "nft  ")}`;
 }
 
+/** Of the pod's ENI, whose gateway of IPv4 alone has said its MAC. */
+const IPVLAN_ENI: IpvlanEni = {
+  ...ENI,
+  device: { name: "eth1", ifIndex: 4 },
+  gatewayMacs: { v4: mac("ee:ff:ff:ff:ff:ff") },
+};
+const NODE: IpvlanNode = {
+  addresses: {
+    v4: parseIpv4("10.0.0.10") ?? raise("node"),
+    v6: parseIpv6("2001:db8::10") ?? raise("node"),
+  },
+  hostStack: ["172.16.0.0/16", "169.254.20.10/32", "fd00:5::/112"].map(cidr),
+};
+
+function cidr(text: string): IpCidr {
+  const parsed = parseIpCidr(text);
+  return parsed.ok ? parsed.value : raise(text);
+}
+
+function ipvlanPodPlan(addresses: PodAddresses): Plan {
+  const pod: PodLink = {
+    hostName: "tw0",
+    netns: "/run/netns/a",
+    ifName: "eth0",
+    addresses,
+    slot: 2,
+    mtu: 1500,
+    datapath: "ipvlan",
+  };
+  return planIpvlanPod(pod, IPVLAN_ENI, 30_000, NODE);
+}
+
+function trafficText(things: readonly TrafficThing[]): string {
+  return things.map((thing) => `${thing.place.padEnd(4)} ${describeTraffic(thing)}\n`).join("");
+}
+
 describe("plans", () => {
   const eni = { name: "eth1", ifIndex: 4 };
   const { v6: _, ...eniV4 } = ENI;
@@ -65,6 +110,12 @@ describe("plans", () => {
     ["pod-v4", textOf(podPlan({ v4: V4 }))],
     ["pod-dual", textOf(podPlan({ v4: V4, v6: V6 }))],
     ["pod-v6", textOf(podPlan({ v6: V6 }))],
+    [
+      "ipvlan-eni",
+      textOf(planIpvlanEni(IPVLAN_ENI, NODE, HOST)) + trafficText(planHostStack(IPVLAN_ENI, NODE)),
+    ],
+    ["ipvlan-pod-v4", textOf(ipvlanPodPlan({ v4: V4 }))],
+    ["ipvlan-pod-dual", textOf(ipvlanPodPlan({ v4: V4, v6: V6 }))],
   ];
 
   it.each(cases)("are as golden/%s.txt says", async (file, text) => {

@@ -31,7 +31,7 @@ export const TABLE = { pods: TABLE_PODS, main: 254 } as const;
 export const PRIORITY = { pods: 512, eni: 2048 } as const;
 
 /** IFLA_GROUP of links. A group is deleted as one, so what is to be deleted has a group of its own. */
-export const GROUP = { pods: 21_504, doomed: 21_505, enis: 21_506, overlay: 21_507 } as const;
+export const GROUP = { pods: 21_504, doomed: 21_505, enis: 21_506, overlay: 21_507, slaves: 21_508 } as const;
 
 /**
  * Bits of a packet's mark that hold slot + 1; the others are left as they are. Clear of kube-proxy (0xc000), of the

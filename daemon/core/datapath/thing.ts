@@ -46,6 +46,8 @@ export type DeviceSettings = {
   readonly group?: number;
   /** IFLA_IFALIAS. */
   readonly alias?: string;
+  /** Asks and answers nobody: every neighbour has the device's own MAC (IFF_NOARP). */
+  readonly arp?: false;
   /** `addrgenmode none`: no fe80:: address, and no router solicitations from it. Nothing to do on a kernel without IPv6. */
   readonly linkLocal?: false;
   readonly ipv4?: Ipv4Settings;
@@ -269,12 +271,13 @@ function targetText(to: IpCidr): string {
   return to.endsWith("/0") ? "default" : to;
 }
 
-function settingsText({ up, mtu, group, alias, linkLocal, ipv4, ipv6 }: DeviceSettings): string {
+function settingsText({ up, mtu, group, alias, arp, linkLocal, ipv4, ipv6 }: DeviceSettings): string {
   return [
     up === undefined ? "" : up ? " up" : " down",
     option("mtu", mtu),
     option("group", group),
     option("alias", alias),
+    arp === false ? " arp off" : "",
     linkLocal === false ? " addrgenmode none" : "",
     option("ipv4.forwarding", number(ipv4?.forwarding)),
     option("ipv4.rp_filter", ipv4?.rpFilter),

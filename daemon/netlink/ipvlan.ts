@@ -1,0 +1,231 @@
+/**
+ * Carrying plans of `daemon/core/datapath/ipvlan-plan.ts` out.
+ *
+ * @module
+ */
+import { failed, ok, type Result } from "../../proto/result.ts";
+import {
+  HOST_STACK_MAX,
+  HOST_STACK_PRIORITY,
+  type IpvlanEni,
+  type IpvlanNode,
+  planHostStack,
+  planIpvlanEni,
+  planIpvlanPod,
+  planIpvlanPodAgain,
+  slaveOf,
+} from "../core/datapath/ipvlan-plan.ts";
+import { type HostFacts } from "../core/datapath/host-plan.ts";
+import { type Plan } from "../core/datapath/thing.ts";
+import { planSlaveLimits } from "../core/datapath/traffic.ts";
+import { type PodLink } from "../core/kernel.ts";
+import { applyPlan, removePlan } from "./apply.ts";
+import { type Client } from "./client.ts";
+import { deleteLink, decodeLink, getLink, type Link } from "./codec/link.ts";
+import { TC_H } from "./codec/tc.ts";
+import { deleteFilter, type FilterKey } from "./codec/tc-filter.ts";
+import { forgetConnections, openStale } from "./connections.ts";
+import { differences } from "./differ.ts";
+import { checkLimits, type Limits, makeLimits, mendLimits } from "./limits.ts";
+import { lookAt } from "./look.ts";
+import { openNetns } from "./netns.ts";
+import { askAll } from "./removal.ts";
+import { repairPlan } from "./repair.ts";
+import { filtersAt, keyOf, lookAtTraffic, makeTraffic } from "./traffic.ts";
+
+export type IpvlanPorts = {
+  readonly client: Client;
+  /** The node's namespace where it is not the process's. */
+  readonly nodeNetns: string | undefined;
+  readonly host: HostFacts;
+  /** An interface index that is likely to be free in a pod. */
+  readonly newIndex: () => number;
+};
+
+/** How often a slave is tried with another index. */
+const INDEX_TRIES = 4;
+
+/** Makes the ENI what it should be, whatever it was before; filters of networks that are not wanted any more go. */
+export async function configureIpvlanEni(
+  { client, host }: IpvlanPorts,
+  eni: IpvlanEni,
+  node: IpvlanNode,
+): Promise<Result<void>> {
+  const plan = planIpvlanEni(eni, node, host);
+  const slave = await linkAt(client, slaveOf(eni).name);
+  if (!slave.ok) return slave;
+  // Of a device that is not there the kernel cannot be asked what hangs on it.
+  const things = slave.value === undefined ? await applyPlan(client, plan) : await repairPlan(client, plan);
+  if (!things.ok) return failed(things.fault);
+  const filters = planHostStack(eni, node);
+  const wrong = await lookAtTraffic(client, filters);
+  if (!wrong.ok) return wrong;
+  const made = await makeTraffic(client, wrong.value);
+  if (!made.ok) return made;
+  const wanted = filters.flatMap((thing) => (thing.kind === "filter" ? [keyOf(thing)] : []));
+  const stale = await staleFilters(client, eni, wanted);
+  return stale.ok ? askAll(client, "tc filter delete", stale.value.map(deleteFilter)) : stale;
+}
+
+/** Filters of our priorities that are not wanted. */
+async function staleFilters(
+  client: Client,
+  { device }: IpvlanEni,
+  wanted: readonly FilterKey[],
+): Promise<Result<readonly FilterKey[]>> {
+  const place = { index: device.ifIndex, parent: TC_H.CLSACT_EGRESS };
+  const found = await filtersAt(client, place, {});
+  if (!found.ok) return found;
+  return ok(
+    found.value
+      .filter(({ priority }) => isOurs(priority))
+      .filter(
+        ({ priority, protocol }) =>
+          !wanted.some((key) => key.priority === priority && key.protocol === protocol),
+      )
+      .map(({ priority, protocol }) => ({ ...place, priority, protocol })),
+  );
+}
+
+function isOurs(priority: number): boolean {
+  return priority >= HOST_STACK_PRIORITY && priority < HOST_STACK_PRIORITY + HOST_STACK_MAX;
+}
+
+/** One line for each thing of the ENI that differs. Changes nothing. */
+export async function checkIpvlanEni(
+  { client, host }: IpvlanPorts,
+  eni: IpvlanEni,
+  node: IpvlanNode,
+): Promise<Result<readonly string[]>> {
+  const slave = await linkAt(client, slaveOf(eni).name);
+  if (!slave.ok) return slave;
+  if (slave.value === undefined) return ok([`device ${slaveOf(eni).name} is missing`]);
+  const filters = planHostStack(eni, node);
+  const [things, traffic] = await Promise.all([
+    differences(client, planIpvlanEni(eni, node, host)),
+    lookAtTraffic(client, filters),
+  ]);
+  if (!things.ok) return things;
+  return traffic.ok ? ok([...things.value, ...traffic.value].map(({ line }) => line)) : traffic;
+}
+
+/** Takes the node's slave and the filters away; the device stays as the cloud's. */
+export async function forgetIpvlanEni({ client }: IpvlanPorts, eni: IpvlanEni): Promise<Result<void>> {
+  const stale = await staleFilters(client, eni, []);
+  if (!stale.ok) return stale;
+  return askAll(client, `forget ${eni.device.name}`, [
+    ...stale.value.map(deleteFilter),
+    deleteLink({ name: slaveOf(eni).name }),
+  ]);
+}
+
+/** All of the pod's interface or nothing; what is there already is made sure of. */
+export async function attachIpvlanPod(
+  ports: IpvlanPorts,
+  pod: PodLink,
+  eni: IpvlanEni,
+  node: IpvlanNode,
+): Promise<Result<void>> {
+  const { client, nodeNetns, newIndex } = ports;
+  const opened = openNetns(pod.netns, nodeNetns);
+  if (!opened.ok) return opened;
+  using netns = opened.value;
+  const inside = { netnsFd: netns.fd, name: pod.netns };
+  for (let tries = 1; ; tries++) {
+    const index = newIndex();
+    const applied = await applyPlan(client, planIpvlanPod(pod, eni, index, node), netns.fd);
+    if (applied.ok) {
+      const limited = await makeLimits(client, limitsOf(pod, index), netns.fd);
+      if (!limited.ok) await removePlan(client, planIpvlanPod(pod, eni, index, node), netns.fd);
+      return limited;
+    }
+    const isTaken = applied.fault.kind === "kernel" && applied.fault.errno === "EEXIST";
+    if (applied.thing.kind !== "ipvlan" || !isTaken) return failed(applied.fault);
+    const there = await linkIn(client, pod, netns.fd);
+    if (!there.ok) return there;
+    if (there.value !== undefined) {
+      if (!isSlaveOf(there.value, eni))
+        return failed({ kind: "interface-exists", ifName: pod.ifName, netns: pod.netns });
+      const plan = planIpvlanPodAgain(pod, eni, there.value.index, node);
+      const repaired = await repairPlan(client, plan, inside);
+      if (!repaired.ok) return repaired;
+      return await mendLimits(client, limitsOf(pod, there.value.index), netns.fd);
+    }
+    if (tries === INDEX_TRIES) return failed(applied.fault);
+  }
+}
+
+/** Nobody can reach or use the addresses any more. Goes on past what is gone already. */
+export async function detachIpvlanPod(
+  { client, nodeNetns }: IpvlanPorts,
+  pod: PodLink,
+  eni: IpvlanEni,
+  node: IpvlanNode,
+): Promise<Result<void>> {
+  const opened = openNetns(pod.netns, nodeNetns);
+  using netns = opened.ok ? opened.value : undefined;
+  const there = netns === undefined ? ok(undefined) : await linkIn(client, pod, netns.fd);
+  if (!there.ok) return there;
+  const isThere = there.value !== undefined && isSlaveOf(there.value, eni);
+  const index = there.value?.index ?? 0;
+  const removed = await removePlan(
+    client,
+    planIpvlanPod(pod, eni, index, node).filter(
+      (thing) => ("place" in thing && thing.place === "node") || (isThere && thing.kind === "ipvlan"),
+    ),
+    netns?.fd,
+  );
+  // What delays for the pod in its own namespace goes with it.
+  const ifb = netns === undefined || !isThere ? ok(undefined) : await freeAll(client, pod, index, netns.fd);
+  const { v4, v6 } = pod.addresses;
+  const forgotten = await forgetConnections(client, v4 === undefined ? [] : [v4]);
+  const stale = openStale(client);
+  stale.add(v6 === undefined ? [] : [v6]);
+  return [removed, ifb, forgotten, await stale.forget()].find(({ ok: isOk }) => !isOk) ?? ok(undefined);
+}
+
+function freeAll(client: Client, pod: PodLink, index: number, podFd: number): Promise<Result<void>> {
+  return mendLimits(client, { ...limitsOf(pod, index), plan: [] }, podFd);
+}
+
+/** One line for each thing that differs from what `attachIpvlanPod` made. Changes nothing. */
+export async function checkIpvlanPod(
+  { client, nodeNetns }: IpvlanPorts,
+  pod: PodLink,
+  eni: IpvlanEni,
+  node: IpvlanNode,
+): Promise<Result<readonly string[]>> {
+  const opened = openNetns(pod.netns, nodeNetns);
+  if (!opened.ok) return ok([`network namespace ${pod.netns} is gone`]);
+  using netns = opened.value;
+  const there = await linkIn(client, pod, netns.fd);
+  if (!there.ok) return there;
+  if (there.value === undefined) return ok([`device ${pod.ifName} in ${pod.netns} is missing`]);
+  const { index } = there.value;
+  const plan: Plan = planIpvlanPod(pod, eni, index, node);
+  const found = await differences(client, plan, { netnsFd: netns.fd, name: pod.netns });
+  if (!found.ok) return found;
+  const limits = await checkLimits(client, limitsOf(pod, index), netns.fd);
+  return limits.ok ? ok([...found.value.map(({ line }) => line), ...limits.value]) : limits;
+}
+
+function linkIn(client: Client, { ifName }: PodLink, netnsFd: number): Promise<Result<Link | undefined>> {
+  return linkAt(client, ifName, netnsFd);
+}
+
+async function linkAt(client: Client, name: string, netnsFd?: number): Promise<Result<Link | undefined>> {
+  const where = netnsFd === undefined ? {} : { netnsFd };
+  const what = `ip link show dev ${name}`;
+  const found = await lookAt(client, what, [getLink({ name })], ({ payload }) => decodeLink(payload), where);
+  return found.ok ? ok(found.value[0]) : found;
+}
+
+function isSlaveOf(link: Link, { device }: IpvlanEni): boolean {
+  return link.info?.kind === "ipvlan" && link.link === device.ifIndex;
+}
+
+/** Both directions at the pod's own device: of what passes between slaves of one ENI the node sees nothing. */
+function limitsOf({ ifName, mtu, bandwidth = {} }: PodLink, ifIndex: number): Limits {
+  const device = { name: ifName, ifIndex };
+  return { device, plan: planSlaveLimits({ place: "pod", device, mtu, group: 0 }, bandwidth) };
+}
