@@ -168,7 +168,9 @@ describe("openCloud() and the simulated VPC", () => {
   });
 
   it("reads two changes of one ENI at once as a conflict", async () => {
-    await using wire = await openWire();
+    // Half a second: the second call comes while the first one is at work, on a busy machine too.
+    const latencies = { assign: { minMs: 50_000, maxMs: 50_000 } };
+    await using wire = await openWire({ file: { latencies } });
     const eni = value(await wire.cloud.createEni(CREATE, "pod"));
     const ends = await Promise.all(
       ["a", "b"].map((token) =>

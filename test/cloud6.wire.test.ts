@@ -43,7 +43,9 @@ describe("openCloud() and the simulated VPC with IPv6", () => {
   });
 
   it("conflicts with a change of the other family", async () => {
-    await using wire = await openWire({ file: DUAL_STACK_TOPOLOGY_FILE });
+    // Half a second: the second call comes while the first one is at work, on a busy machine too.
+    const latencies = { assign: { minMs: 50_000, maxMs: 50_000 } };
+    await using wire = await openWire({ file: { ...DUAL_STACK_TOPOLOGY_FILE, latencies } });
     const eni = value(await wire.cloud.createEni(PAIRS, "pod"));
     const ends = await Promise.all([
       wire.cloud.assignAddresses(request(eni.id, 1), "pod"),
