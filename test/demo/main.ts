@@ -6,7 +6,8 @@
  * @module
  */
 import { readdir } from "node:fs/promises";
-import { freeName, leftOnPrem, nameOnPrem, namespaceRemoval, removalCommand } from "./name.ts";
+import { tmpdir } from "node:os";
+import { freeName, leftOnPrem, nameOnPrem, removalCommand, removalOnPrem } from "./name.ts";
 import { demoOnPrem } from "./onprem.ts";
 import { openReport, type Report } from "./report.ts";
 import { type Datapath, selectDatapath } from "./selection.ts";
@@ -25,6 +26,8 @@ async function main(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+  // Who reads it has gone, as in `make demo | head`: nobody sees the rest, but it is cleaned up.
+  process.stdout.on("error", (error) => stop.abort(error));
   const report = openReport((text) => process.stdout.write(text), process.stdout.isTTY, stop.signal);
   const keep = (process.env["KEEP"] ?? "") !== "";
   try {
@@ -54,7 +57,7 @@ async function demo(datapath: Datapath, report: Report, keep: boolean): Promise<
     case "underlay":
       for (const left of leftOnPrem(namespaces, isAlive)) {
         report.line(`A demo was left here (KEEP=1, or it was killed). To remove it:`);
-        report.line(`  ${namespaceRemoval(left)}`);
+        for (const command of removalOnPrem(left, tmpdir())) report.line(`  ${command}`);
       }
       await demoOnPrem(datapath, nameOnPrem(process.pid), report, keep);
       return true;

@@ -21,12 +21,15 @@ export function freeName(namespaces: readonly string[]): string | undefined {
 
 /** What removes everything that a demo left whose processes are stopped. */
 export function removalCommand(name: string): string {
-  return `dist/bin/terway-sim down --name ${name}; ${namespaceRemoval(name)}`;
+  return `dist/bin/terway-sim down --name ${name}; ip netns list | grep -o '^${name}-[^ ]*' | xargs -n 1 ip netns delete`;
 }
 
-/** What removes all namespaces of a demo. */
-export function namespaceRemoval(name: string): string {
-  return `ip netns list | grep -o '^${name}-[^ ]*' | xargs -n 1 ip netns delete`;
+/** What ends the agents of a demo on premises and removes all that it left. `directory`: where temporary files are. */
+export function removalOnPrem(name: string, directory: string): readonly string[] {
+  return [
+    `for n in $(ip netns list | grep -o '^${name}-[^ ]*'); do ip netns pids $n | xargs -r kill; ip netns delete $n; done`,
+    `rm -r ${directory}/terway-${name}-*`,
+  ];
 }
 
 /** Of a demo on premises, whose process has this number: any number of them may run at the same time. */

@@ -79,7 +79,7 @@ export async function openCluster(name: string): Promise<Cluster> {
     throw error;
   });
   const { nodes } = site.site;
-  const directory = await mkdtemp(join(tmpdir(), "terway-demo-"));
+  const directory = await mkdtemp(join(tmpdir(), `terway-${name}-`));
   const hybridConf = join(directory, "hybrid.json");
   const agents = new Map<string, Agent>();
   const pods: DemoPod[] = [];

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { tmpdir } from "node:os";
 import { allEnded } from "../harness/process.ts";
 import {
   differences,
@@ -12,7 +13,7 @@ import {
   networkSnapshot,
   type Snapshot,
 } from "../harness/snapshot.ts";
-import { namespaceRemoval } from "./name.ts";
+import { removalOnPrem } from "./name.ts";
 import { type Cluster, openCluster, type Settings } from "./onprem-cluster.ts";
 import { proveRepairs } from "./onprem-damage.ts";
 import {
@@ -186,8 +187,8 @@ function printKept(cluster: Cluster, name: string, report: Report): void {
     `ip netns exec ${node?.namespace} bridge fdb show dev terway.1`,
     `ip netns exec ${pod?.pod.namespace} ip address`,
     `edit ${cluster.directory}/hybrid.json, and read ${cluster.directory}/${node?.name}/agent.log`,
-    `stop it:  kill ${[...cluster.agents.values()].map((agent) => agent.process.pid).join(" ")}; ${namespaceRemoval(name)};`,
-    `          rm -r ${cluster.directory}`,
+    "stop it:",
+    ...removalOnPrem(name, tmpdir()),
   ]) {
     report.line(line);
   }
