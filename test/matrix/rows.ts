@@ -20,18 +20,14 @@ type Driver =
 function driverOf(datapath: DatapathName, stack: Stack): Driver {
   switch (datapath) {
     case "veth":
-      return stack === "v4"
-        ? { kind: "bed", open: async (name) => openVpcBed(name, datapath, stack) }
-        : NOT_YET;
+      return { kind: "bed", open: async (name) => openVpcBed(name, datapath, stack) };
     case "ipvlan":
       return NOT_YET;
     case "overlay":
     case "underlay":
       if (stack === "v6")
         return { kind: "not-driven", why: "a hybrid network without IPv4 is refused by its configuration" };
-      return stack === "v4"
-        ? { kind: "bed", open: async (name) => openHybridBed(name, datapath, stack) }
-        : NOT_YET;
+      return { kind: "bed", open: async (name) => openHybridBed(name, datapath, stack) };
     default:
       return datapath satisfies never;
   }

@@ -6,6 +6,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type SimulatorState } from "../../sim/http/operator.ts";
 import { type Agent, type AgentOptions, prepareAgent, startAgent } from "../harness/agent.ts";
 import {
   addPod,
@@ -90,10 +91,10 @@ async function attachPods(making: Making): Promise<readonly Made[]> {
       return pods.map((each) => ({ ...each, node: nodeName }));
     }),
   );
-  const enis = await simulator.enis();
+  const { enis } = await simulator.state();
   return perNode.flat().map((each) => ({
     ...each,
-    eni: enis.find(({ addresses }) => addresses.includes(each.attached.address))?.id ?? "?",
+    eni: enis.find((eni) => allOf(eni).includes(each.attached.address))?.id ?? "?",
   }));
 }
 
@@ -131,11 +132,15 @@ async function placesOf(
     undo.push(async () => place.station.close());
     return place;
   };
-  const enis = await simulator.enis();
+  const { enis } = await simulator.state();
   const nodeAt = async (name: string): Promise<Place> => {
     const node = simulator.nodes.find((candidate) => candidate.name === name);
-    const primary = enis.find((eni) => eni.isPrimary && eni.instance === node?.instance);
-    return at(`node ${name}`, node?.namespace ?? "?", byFamily(primary?.addresses ?? []));
+    const primary = enis.find((eni) => eni.type === "Primary" && eni.owner === node?.instance);
+    if (node === undefined || primary === undefined) throw new Error(`no node ${name} with an ENI`);
+    const families = Object.entries(byFamily(allOf(primary))).filter(
+      ([family]) => family in outsideAddresses,
+    );
+    return at(`node ${name}`, node.namespace, Object.fromEntries(families));
   };
   const podAt = async (which: (candidate: Made) => boolean): Promise<Place> => {
     const found = made.find(which);
@@ -174,4 +179,9 @@ async function placesOf(
       return { to: otherNode };
     },
   };
+}
+
+/** Of both families. */
+function allOf(eni: SimulatorState["enis"][number]): readonly string[] {
+  return [...eni.addresses, ...eni.ipv6Addresses];
 }

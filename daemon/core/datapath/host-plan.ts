@@ -62,6 +62,7 @@ function tableText(family: NftFamily): readonly string[] {
   return [
     `add table ${table}`,
     `add map ${table} ${NFT.map} { type ${type} : verdict; }`,
+    ...(family === "ip" ? [] : [`add counter ${table} ${NFT.spoofed}`]),
     `add chain ${chain} { type filter hook prerouting priority ${HOOK_PRIORITY}; policy accept; }`,
     `flush chain ${chain}`,
     ...ruleTexts(family).map((rule) => `add rule ${chain} ${rule}`),
@@ -70,7 +71,8 @@ function tableText(family: NftFamily): readonly string[] {
 
 /**
  * In the place of `rp_filter`: the way back to an IPv6 source of a pod, doomed ones too, has to be the pod's link; and what
- * comes in by an ENI is for a pod or for nobody, else the node would send it back into the VPC by its own device.
+ * comes in by an ENI is for a pod or for nobody, else the node would send it back into the VPC by its own device. What
+ * `rp_filter` drops the kernel counts (IPReversePathFilter), what is dropped in its place a counter of the table.
  */
 function ruleTexts(family: NftFamily): readonly string[] {
   const fromPods = `meta iifgroup ${GROUP.pods} ${family} saddr vmap @${NFT.map}`;
@@ -78,7 +80,12 @@ function ruleTexts(family: NftFamily): readonly string[] {
   const links = `meta iifgroup ${GROUP.pods}-${GROUP.doomed}`;
   return family === "ip"
     ? [fromPods, toPods]
-    : [`${links} fib saddr . iif oif missing drop`, fromPods, toPods, `meta iifgroup ${GROUP.enis} drop`];
+    : [
+        `${links} fib saddr . iif oif missing counter name ${NFT.spoofed} drop`,
+        fromPods,
+        toPods,
+        `meta iifgroup ${GROUP.enis} drop`,
+      ];
 }
 
 /** The device first: the gateway can be asked only when it is up. Its address is nowhere on the node. */

@@ -44,7 +44,7 @@ const MARK_UNIT = 0x0100_0000;
 export const SLOT_MAX = 61;
 
 /** The nftables tables, one a family, and what is in each. */
-export const NFT = { table: "terway", map: "pod_eni", chain: "prerouting" } as const;
+export const NFT = { table: "terway", map: "pod_eni", chain: "prerouting", spoofed: "spoofed" } as const;
 
 /** Families of nftables tables. */
 export type NftFamily = "ip" | "ip6";
