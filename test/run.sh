@@ -32,7 +32,7 @@ for check in types lint format layers unused docs; do step "$check" npm run -s "
 step "build" npm run -s bundle
 step "unit tests (no root)" npm run -s test
 step "kernel and end-to-end tests (root)" npm run -s test:root
-step "demo" node test/demo/main.ts
+for datapath in veth overlay underlay; do step "demo: $datapath" env DATAPATH=$datapath node test/demo/main.ts; done
 cat "$TEST_MATRIX"
 sed 's/^/note: /' "$TEST_NOTES"
 sed 's/^/failed: /' "$TEST_FAILURES"
