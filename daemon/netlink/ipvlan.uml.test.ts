@@ -53,7 +53,8 @@ function silent(namespace: string, targets: readonly string[]): readonly string[
   const output = execFileSync("ip", ["netns", "exec", namespace, "sh", "-c", `${asked.join(" ")} wait`], {
     encoding: "utf8",
   });
-  return output.split("\n").filter((line) => line !== "");
+  const lines = output.split("\n");
+  return targets.filter((target) => lines.includes(target));
 }
 
 function cidr(text: string): IpvlanNode["hostStack"][number] {

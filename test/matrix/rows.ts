@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { runInUml, umlNftObstacle } from "../uml/run-in-uml.ts";
 import { type Bed } from "./bed.ts";
 import { tryCells } from "./cells.ts";
 import { openHybridBed } from "./hybrid-bed.ts";
@@ -10,9 +11,10 @@ import { CELL_NAMES, DATAPATHS, type DatapathName, type Row, type Stack, STACKS 
 import { openVpcBed } from "./vpc-bed.ts";
 
 type Driver =
-  /** `name` is a part of every name on the machine. */
+  /** `name` is a part of every name on the machine. `uml`: this machine's kernel may lack what the row needs. */
   | {
       readonly kind: "bed";
+      readonly kernel: "own" | "uml";
       readonly open: (name: string) => Promise<Bed>;
     }
   | { readonly kind: "not-driven"; readonly why: string };
@@ -20,14 +22,14 @@ type Driver =
 function driverOf(datapath: DatapathName, stack: Stack): Driver {
   switch (datapath) {
     case "veth":
-      return { kind: "bed", open: async (name) => openVpcBed(name, datapath, stack) };
+      return { kind: "bed", kernel: "own", open: async (name) => openVpcBed(name, datapath, stack) };
     case "ipvlan":
       return NOT_YET;
     case "overlay":
     case "underlay":
       if (stack === "v6")
         return { kind: "not-driven", why: "a hybrid network without IPv4 is refused by its configuration" };
-      return { kind: "bed", open: async (name) => openHybridBed(name, datapath, stack) };
+      return { kind: "bed", kernel: "own", open: async (name) => openHybridBed(name, datapath, stack) };
     default:
       return datapath satisfies never;
   }
@@ -50,11 +52,20 @@ export function isDriven({ datapath, stack }: RowName): boolean {
 export type Tried = { readonly row: Row; readonly left: readonly string[] };
 
 /**
- * Tries one row.
+ * Tries one row, on the kernel that it needs.
  *
  * @throws Error where the cluster of the row could not be made.
  */
 export async function tryRow(name: RowName): Promise<Tried> {
+  const driver = driverOf(name.datapath, name.stack);
+  if (driver.kind === "not-driven") return notTried(name, driver.why);
+  if (driver.kernel === "own") return tryOnThisKernel(name);
+  const obstacle = await umlNftObstacle();
+  return obstacle === undefined ? tryInGuest(name) : notTried(name, obstacle);
+}
+
+/** Tries one row here, whatever kernel it is. @throws as `tryRow` */
+export async function tryOnThisKernel(name: RowName): Promise<Tried> {
   const { datapath, stack } = name;
   const driver = driverOf(datapath, stack);
   if (driver.kind === "not-driven") return notTried(name, driver.why);
@@ -64,6 +75,23 @@ export async function tryRow(name: RowName): Promise<Tried> {
   const left = await bed.close();
   const tookMs = performance.now() - startedMs;
   return { row: { datapath, stack, result: { kind: "tried", cells, tookMs } }, left };
+}
+
+/** Tries one row on the kernel of User Mode Linux (test/uml/). @throws as `tryRow` */
+export async function tryInGuest({ datapath, stack }: RowName): Promise<Tried> {
+  const program = [process.execPath, "test/matrix/main.ts", datapath, stack, "--here", "-o", "json"] as const;
+  const ran = await runInUml({ command: program, memoryMib: 2048, timeoutMs: 300_000 });
+  const [line] = ran.stdout.split("\n").filter((text) => text.startsWith("{"));
+  if (line === undefined)
+    throw new Error(`${program.join(" ")} in the guest: ${JSON.stringify(ran.end)}\n${ran.stderr}`);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what main.ts prints
+  const { rows, left } = JSON.parse(line) as {
+    readonly rows: readonly Row[];
+    readonly left: readonly string[];
+  };
+  const [row] = rows;
+  if (row === undefined) throw new Error(`${datapath} ${stack} was not tried in the guest`);
+  return { row, left };
 }
 
 function notTried({ datapath, stack }: RowName, why: string): Tried {

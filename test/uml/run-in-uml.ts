@@ -6,7 +6,8 @@
  *     const ran = await runInUml({ command: ["ip", "link", "add", "link", "eth0", "type", "ipvlan"] });
  *
  * The kernel of the package `user-mode-linux` (`pkg-config/setup.sh uml`) has all network modules but no nftables of the
- * families ip, ip6, inet, arp and netdev: `iptables-legacy` and `arptables-legacy` work. It has one processor, so it tells
+ * families ip, ip6, inet, arp and netdev: `iptables-legacy` and `arptables-legacy` work. One that has them is built by
+ * `pkg-config/setup.sh uml-kernel` and then taken for all jobs. It has one processor, so it tells
  * nothing about speed. Boot, an empty job and the end take about two seconds, a system call 20 us, the start of vitest five
  * seconds.
  *
@@ -16,7 +17,7 @@
  * @module
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { constants } from "node:fs";
+import { constants, existsSync } from "node:fs";
 import { access, mkdtemp, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -44,8 +45,10 @@ export type UmlRan = {
   readonly tookMs: number;
 };
 
-const KERNEL = "/usr/bin/linux.uml";
 const CHECKOUT = join(import.meta.dirname, "../..");
+const PACKAGED = "/usr/bin/linux.uml";
+/** What `build-kernel.sh` made. */
+const BUILT = join(CHECKOUT, ".cache/uml/linux");
 const CONSOLE_LINES = 5;
 const CONSOLE_BYTES = 4096;
 /** What `guest-init.sh` prints when the job starts. */
@@ -87,6 +90,17 @@ export async function runInUml(job: UmlJob): Promise<UmlRan> {
   }
 }
 
+/** The built kernel where it is there: it has what the packaged one has, and nftables of all families. */
+function kernelPath(): string {
+  return existsSync(BUILT) ? BUILT : PACKAGED;
+}
+
+/** Why no job can run that needs nftables of the families ip and ip6, as `umlObstacle`. */
+export async function umlNftObstacle(): Promise<string | undefined> {
+  if (existsSync(BUILT)) return umlObstacle();
+  return `the packaged kernel of User Mode Linux has no nftables of the family ip: pkg-config/setup.sh uml-kernel builds one`;
+}
+
 let obstacle: Promise<string | undefined> | undefined;
 
 /** Why no job can run on this machine, in one sentence; undefined where a first one ran. Tried once. */
@@ -100,9 +114,9 @@ async function findObstacle(): Promise<string | undefined> {
     return `User Mode Linux needs an x86-64 Linux, and this is ${process.arch} ${process.platform}`;
   if (process.getuid?.() !== 0) return "the guest sees files as its user does, and needs root";
   try {
-    await access(KERNEL, constants.X_OK);
+    await access(kernelPath(), constants.X_OK);
   } catch {
-    return `${KERNEL} is missing: pkg-config/setup.sh uml installs it where the package user-mode-linux is to be had`;
+    return `${PACKAGED} is missing: pkg-config/setup.sh uml installs it where the package user-mode-linux is to be had`;
   }
   try {
     const { end } = await runInUml({ command: ["true"], timeoutMs: 30_000 });
@@ -121,7 +135,7 @@ async function findObstacle(): Promise<string | undefined> {
  * with tracer and traced process on two, each system call of the guest takes ten times longer.
  */
 function kernelCommand(io: string, cpu: number, memoryMib: number): string[] {
-  const start = `--pdeathsig KILL unshare --pid --fork --kill-child=KILL taskset -c ${cpu} ${KERNEL}`;
+  const start = `--pdeathsig KILL unshare --pid --fork --kill-child=KILL taskset -c ${cpu} ${kernelPath()}`;
   const machine = `mem=${memoryMib}M umid=guest uml_dir=${io}/ con=null con0=null,fd:1 con1=null ssl=null quiet`;
   const root = `rootfstype=hostfs rootflags=/ ro init=${join(import.meta.dirname, "guest-init.sh")}`;
   return `${start} ${machine} ${root} uml_io=${io} uml_files=${memoryMib >> 1}`.split(" ");

@@ -95,7 +95,7 @@ describe.runIf(why === undefined)("runInUml()", () => {
        await runInUml({ command: ["sleep", "60"] });`,
     ]);
     const running = async (): Promise<boolean> =>
-      (await left(caller.pid)).some((line) => line.includes("linux.uml"));
+      (await left(caller.pid)).some((line) => line.includes("umid=guest"));
     await until("the guest runs", running, 10_000);
     caller.kill("SIGKILL");
     await caller.ended;
