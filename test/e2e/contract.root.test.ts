@@ -255,14 +255,15 @@ describe("an ADD whose plugin is killed", () => {
     const others = await takeAll("taken");
     const pod = await newPod("killed");
     const started = agent.process.output().length;
-    await one.simulator.call("fault", "add", "holdReply", "action=AssignPrivateIpAddresses", "delayMs=3000");
+    await one.simulator.call("fault", "add", "holdReply", "action=AssignPrivateIpAddresses", "delayMs=6000");
     await killedAdd(pod, async () =>
       until("the cloud has given one more", async () => (await addressesGiven()) > others.length, 10_000, 10),
     );
     await until(
       "the agent notices",
       async () => agent.process.output().slice(started).includes("the caller has gone"),
-      2000,
+      // Before the answer is there.
+      5000,
     );
     await one.simulator.call("fault", "clear");
     // The address that was on its way is there for the next one.
