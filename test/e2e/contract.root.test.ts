@@ -15,6 +15,7 @@ import { addPod, type Attached, deletePodNamespace, delPod, plugin, type Pod } f
 import { must, type Ran, until } from "../harness/process.ts";
 import { program } from "../harness/programs.ts";
 import { differences, networkSnapshot, type Snapshot } from "../harness/snapshot.ts";
+import { type SimEni } from "../harness/simulator.ts";
 import { ping } from "../harness/traffic.ts";
 import { type OneNode, openOneNode } from "./one-node.ts";
 
@@ -210,9 +211,13 @@ describe("a DEL that nobody hears", () => {
 
 /** How many addresses for pods the cloud has given to the node. */
 async function addressesGiven(): Promise<number> {
-  return (await one.simulator.enis())
-    .filter(({ isPrimary, instance }) => !isPrimary && instance === one.node.instance)
-    .reduce((sum, { addresses }) => sum + addresses.length, 0);
+  return (await ownEnis()).reduce((sum, { addresses }) => sum + addresses.length, 0);
+}
+
+/** The node's secondary ENIs. */
+async function ownEnis(): Promise<readonly SimEni[]> {
+  const enis = await one.simulator.enis();
+  return enis.filter(({ isPrimary, instance }) => !isPrimary && instance === one.node.instance);
 }
 
 /** Pods until no address is left that the node has already; nobody else has pods. */
@@ -253,6 +258,12 @@ async function killedAdd(pod: Pod, when: () => Promise<unknown>): Promise<void> 
 describe("an ADD whose plugin is killed", () => {
   it("ends its wait for an address and gives it back", async () => {
     const others = await takeAll("taken");
+    // Else the first call is refused, and takes the fault with it.
+    await until(
+      "the ENI is InUse",
+      async () => (await ownEnis()).every(({ status }) => status === "InUse"),
+      10_000,
+    );
     const pod = await newPod("killed");
     const started = agent.process.output().length;
     await one.simulator.call("fault", "add", "holdReply", "action=AssignPrivateIpAddresses", "delayMs=6000");
@@ -305,7 +316,7 @@ describe("STATUS", () => {
     const reaches = async (): Promise<boolean> => (await ping(pod.namespace, gateway)).received > 0;
     await until("it reaches the gateway", reaches, 5000);
     await inNode("nft", "delete", "table", "ip", "terway");
-    await until("CHECK is content again", async () => (await check(pod, attached)).status === 0, 20_000, 500);
+    await until("CHECK is content again", async () => (await check(pod, attached)).status === 0, 40_000, 500);
     await until("it reaches the gateway", reaches, 5000);
     expectSilent(await ask("STATUS", pod));
     await delPod(pod);
