@@ -1,6 +1,6 @@
 /** Limits of bandwidth on the kernel, with real flows: what holds, what CHECK sees, and that nothing is left. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Flow, runFlow } from "../../test/harness/flow.ts";
+import { type Flow, type FlowResult, runFlow } from "../../test/harness/flow.ts";
 import { type Bandwidth, type PodLink } from "../core/kernel.ts";
 import { type CheckedPod } from "./check-pod.ts";
 import { openKernel, type OpenKernel } from "./kernel.ts";
@@ -75,32 +75,45 @@ function flow(direction: "to" | "from", protocol: Flow["protocol"], bitsPerSecon
   return { ...ends, protocol, durationMs: 2500, bitsPerSecond: 2 * bitsPerSecond };
 }
 
+function fits(ratios: Readonly<Record<string, number>>): boolean {
+  return Object.values(ratios).every((ratio) => ratio > 0.9 && ratio < 1.1);
+}
+
+/**
+ * Runs the flow until all that was measured is within a tenth of what is right, three times at most: an end that does not
+ * get its turn on the CPU spoils a measurement. Where the limit is wrong, none fits.
+ */
+async function expectFlow(
+  given: Flow,
+  measure: (result: FlowResult) => Readonly<Record<string, number>>,
+): Promise<void> {
+  const seen: Readonly<Record<string, number>>[] = [];
+  while (seen.length < 3 && !seen.some(fits)) {
+    port += 1;
+    seen.push(measure(await runFlow({ ...given, port })));
+  }
+  expect(seen.some(fits), `${given.protocol} to ${given.to}: ${JSON.stringify(seen)}`).toBe(true);
+}
+
 describe("attachPod() with limits", () => {
   it("holds each direction to within a tenth of its limit, TCP and UDP", async () => {
     await attach({ ingress: M20, egress: M40 });
-    const ratios: Record<string, number> = {};
     for (const protocol of ["tcp", "udp"] as const)
-      for (const [direction, { bitsPerSecond }] of [["to", M20] as const, ["from", M40] as const]) {
-        const result = await runFlow(flow(direction, protocol, bitsPerSecond));
-        ratios[`${direction} the pod, ${protocol}`] = result.bitsPerSecond / bitsPerSecond;
-      }
-    for (const [what, ratio] of Object.entries(ratios)) {
-      expect(ratio, `${what}: ${JSON.stringify(ratios)}`).toBeGreaterThan(0.9);
-      expect(ratio, `${what}: ${JSON.stringify(ratios)}`).toBeLessThan(1.1);
-    }
+      for (const [direction, { bitsPerSecond }] of [["to", M20] as const, ["from", M40] as const])
+        await expectFlow(flow(direction, protocol, bitsPerSecond), (result) => ({
+          ratio: result.bitsPerSecond / bitsPerSecond,
+        }));
   }, 60_000);
 
   it("lets a burst through at once, then holds", async () => {
     const burst = { bitsPerSecond: 8 * MBIT, burstBytes: 4_000_000 };
     await attach({ ingress: burst, egress: burst });
-    for (const direction of ["to", "from"] as const) {
-      const result = await runFlow(flow(direction, "tcp", burst.bitsPerSecond));
-      // In half a second the rate alone is worth 500,000 bytes.
-      expect(result.bytesAt(500)).toBeGreaterThan(0.9 * burst.burstBytes);
-      expect(result.bytesAt(500)).toBeLessThan(1.1 * (burst.burstBytes + 500_000));
-      expect(result.bitsPerSecond / burst.bitsPerSecond).toBeLessThan(1.1);
-      expect(result.bitsPerSecond / burst.bitsPerSecond).toBeGreaterThan(0.9);
-    }
+    for (const direction of ["to", "from"] as const)
+      await expectFlow(flow(direction, "tcp", burst.bitsPerSecond), (result) => ({
+        ratio: result.bitsPerSecond / burst.bitsPerSecond,
+        // In half a second the rate alone is worth 500,000 bytes.
+        early: result.bytesAt(500) / (burst.burstBytes + 500_000),
+      }));
   }, 60_000);
 
   it("is changed by a repeated call, and the same when nothing has changed", async () => {
