@@ -45,11 +45,13 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await agent.stop();
-  await drainAgent(options);
-  const left = differences(before, await one.snapshot());
-  await one[Symbol.asyncDispose]();
-  expect(left).toEqual([]);
+  try {
+    await agent.stop();
+    await drainAgent(options);
+    expect(differences(before, await one.snapshot())).toEqual([]);
+  } finally {
+    await one[Symbol.asyncDispose]();
+  }
 });
 
 /** A pod whose plugin finds agent and spool. */
