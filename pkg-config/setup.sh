@@ -72,6 +72,11 @@ plugin_tools() {
   missing=$required
 }
 
+# What gcc needs for programs of the C library and the kernel's headers; musl-gcc brings its own and lacks the kernel's.
+c_headers() {
+  [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+}
+
 # iptables: that kernel has no nftables of the family ip.
 uml_tools() {
   [ "$(uname -m)" = x86_64 ] || {
@@ -84,6 +89,7 @@ uml_tools() {
   system busybox-static busybox
   system kmod insmod
   system gcc gcc
+  c_headers
   system iptables iptables-legacy
   system procps ps
   (install_missing) || say "without these, what needs ipvlan is not tested on this machine"
@@ -136,7 +142,11 @@ for part in "$@"; do
     podman) system podman podman ;;
     uml) uml_tools ;;
     uml-kernel) uml_kernel ;;
-    bench) system containernetworking-plugins /usr/lib/cni/ptp ;;
+    bench)
+      system containernetworking-plugins /usr/lib/cni/ptp
+      system gcc gcc
+      c_headers
+      ;;
     *) die "unknown part $part" ;;
   esac
 done
