@@ -29,5 +29,5 @@ export async function compiled(source: string, compilers: readonly string[]): Pr
     faults.push(made.fault);
   }
   await rm(next, { force: true });
-  throw new Error(`${source} cannot be compiled (pkg-config/setup.sh plugin): ${faults.join("; ")}`);
+  throw new Error(`${source} cannot be compiled (pkg-config/setup.sh test): ${faults.join("; ")}`);
 }

@@ -133,6 +133,8 @@ for part in "$@"; do
     test)
       system conntrack conntrack
       system iptables iptables-nft iptables-legacy
+      system gcc gcc
+      c_headers
       ;;
     runtime)
       system containerd containerd containerd-shim-runc-v2 ctr

@@ -90,7 +90,7 @@ const SABOTAGE: readonly {
   {
     what: "a pod's link without a check of the source",
     cell: "spoofed",
-    says: /^3 packets from 198\.18\.7\.7 reached pod n1-p1; 0 of 3 to pod n1-p1 were counted; /,
+    says: /^3 packets from 198\.18\.7\.7 reached pod n1-p1; \d of 3 to pod n1-p1 were counted; /,
     do: async (bed) =>
       must("nsenter", [
         inside(bed),
