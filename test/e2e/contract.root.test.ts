@@ -222,10 +222,20 @@ async function ownEnis(): Promise<readonly SimEni[]> {
   return enis.filter(({ isPrimary, instance }) => !isPrimary && instance === one.node.instance);
 }
 
-/** Pods until no address is left that the node has already; nobody else has pods. */
+/** Longer than the simulated cloud takes to assign an address: one that nobody waits for any more may be on its way. */
+const ASSIGNED_MS = 1500;
+
+/** Pods until no address is left that the node has, or is about to have; nobody else has pods. */
 async function takeAll(name: string): Promise<Pod[]> {
   const taken: Pod[] = [];
-  while (taken.length === 0 || taken.length < (await addressesGiven())) {
+  let fullSinceMs = Infinity;
+  while (performance.now() - fullSinceMs < ASSIGNED_MS || fullSinceMs === Infinity) {
+    if (taken.length > 0 && taken.length >= (await addressesGiven())) {
+      fullSinceMs = Math.min(fullSinceMs, performance.now());
+      await new Promise((resolve) => void setTimeout(resolve, 50));
+      continue;
+    }
+    fullSinceMs = Infinity;
     const pod = await newPod(`${name}${taken.length}`);
     await addPod(pod);
     taken.push(pod);
