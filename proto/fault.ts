@@ -270,7 +270,7 @@ export function remedyFor(fault: Fault): string {
     case "store":
       return "check the disk of the state directory (full? read-only?)";
     case "cannot-serve":
-      return "start terwayd on this node if it is not running; else add a vSwitch with free addresses for this zone to eni-config";
+      return "start terwayd on this node if it is not running; else give it more addresses: a vSwitch with free ones for this zone in eni-config, or on premises a larger block";
     case "pods-affected":
       return "the agent mends what it can; its log says what it could not";
     case "check-failed":

@@ -41,8 +41,8 @@ export async function attach(pods: Pods, call: AddCall): Promise<Result<Added>> 
     log.warn({ ...about, fault: grant.fault, tookMs }, "no address for the pod");
     return grant;
   }
-  const lease = newLease(call, grant.value, held.get(key)?.lease, pods.loop.pool().settings.ipStack);
-  held.set(key, { lease, sinceMs: startedMs });
+  const lease = newLease(call, grant.value, held.get(key), pods.loop.pool().settings.ipStack);
+  held.set(key, lease);
   const made = await makeInterface(pods, call, lease, startedMs);
   const madeMs = nowMs();
   if (!made.ok) return made;
@@ -52,7 +52,7 @@ export async function attach(pods: Pods, call: AddCall): Promise<Result<Added>> 
     await remove(pods, lease);
     return written;
   }
-  held.set(key, { lease: done, sinceMs: startedMs });
+  held.set(key, done);
   const doneMs = nowMs();
   const took = { waitedMs: roundMs(grantedMs - startedMs), kernelMs: roundMs(doneMs - grantedMs) };
   const { storeMs } = grant.value;
@@ -70,7 +70,7 @@ export async function attach(pods: Pods, call: AddCall): Promise<Result<Added>> 
 async function makeReady(pods: Pods, call: AddCall): Promise<Result<void>> {
   const netns = pods.checkNetns(call.netns);
   if (!netns.ok) return netns;
-  const former = pods.held.get(attachmentKey(call.attachment))?.lease;
+  const former = pods.held.get(attachmentKey(call.attachment));
   const isDeleted = pods.pendingDels.has(call.attachment);
   const isOther = former !== undefined && (former.state !== "done" || former.netns !== call.netns);
   if (former !== undefined && (isOther || isDeleted)) {
@@ -92,12 +92,7 @@ async function acquire(pods: Pods, call: AddCall, startedMs: number): Promise<Re
     deadlineMs: startedMs + waitMs,
     leaseOf: (granted) => ({
       kind: "put-lease",
-      lease: newLease(
-        call,
-        granted,
-        held.get(attachmentKey(attachment))?.lease,
-        loop.pool().settings.ipStack,
-      ),
+      lease: newLease(call, granted, held.get(attachmentKey(attachment)), loop.pool().settings.ipStack),
     }),
   });
   signal.removeEventListener("abort", stop);

@@ -20,7 +20,7 @@ const CONVERGENCE_MS = 100;
 /** The lock of the attachment is held. */
 export async function check(pods: Pods, call: CheckCall): Promise<Result<void>> {
   const attachment = attachmentKey(call.attachment);
-  const lease = pods.held.get(attachment)?.lease;
+  const lease = pods.held.get(attachment);
   const refuse = (differences: readonly string[]): Result<void> =>
     failed({ kind: "check-failed", attachment, differences });
   if (lease === undefined) return refuse(["the agent has no lease"]);
@@ -75,7 +75,7 @@ async function mend(pods: Pods, lease: LeaseRow): Promise<void> {
   const key = attachmentKey(attachmentOf(lease));
   using lock = pods.locks.tryLock(key);
   // Whoever works on it, or has in between, makes it whole or takes it away.
-  if (lock === undefined || pods.held.get(key)?.lease !== lease) return;
+  if (lock === undefined || pods.held.get(key) !== lease) return;
   const found = await look(pods, lease);
   if (!found.ok || found.value.length === 0) return;
   const made = await pods.kernel.attachPod(podLink(lease, pods));
@@ -89,7 +89,7 @@ async function running(pods: Pods): Promise<readonly LeaseRow[]> {
   const linked = await linkedPods(pods);
   if (!linked.ok) return [];
   return [...pods.held]
-    .filter(([key, { lease }]) => lease.state === "done" && linked.value.has(key))
-    .map(([, { lease }]) => lease)
+    .filter(([key, { state }]) => state === "done" && linked.value.has(key))
+    .map(([, lease]) => lease)
     .filter(({ netns }) => pods.checkNetns(netns).ok);
 }

@@ -8,16 +8,15 @@ import { describeFault, type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Listed, ruleOn } from "../core/gc/gc.ts";
 import { type GcCall } from "../rpc/request.ts";
-import { type Held, linkedPods, loggedAddresses, type Pods, remove } from "./leases.ts";
+import { type LeaseRow } from "../store/schema.ts";
+import { linkedPods, loggedAddresses, type Pods, remove } from "./leases.ts";
 
 type Removal = { readonly key: string; readonly outcome: Result<void> };
 
-/** Attachments that are being worked on, or are younger than the call, are left alone: the list may be older than they. */
+/** Attachments that are being worked on, or are made meanwhile, are left alone: the list may be older than they. */
 export async function collectGarbage(pods: Pods, call: GcCall): Promise<Result<void>> {
-  const arrivedMs = pods.nowMs();
   const candidates = [...pods.held].filter(
-    ([key, { lease, sinceMs }]) =>
-      lease.network === call.network && sinceMs < arrivedMs && !pods.locks.isLocked(key),
+    ([key, lease]) => lease.network === call.network && !pods.locks.isLocked(key),
   );
   const listedAs = listing(call);
   const unlisted = candidates.filter(([key]) => listedAs(key) !== "listed");
@@ -25,15 +24,14 @@ export async function collectGarbage(pods: Pods, call: GcCall): Promise<Result<v
   const linked = await linkedPods(pods);
   if (!linked.ok) return linked;
   const removals = await Promise.all(
-    unlisted.map(async ([key, candidate]): Promise<Removal | undefined> => {
-      const { lease } = candidate;
+    unlisted.map(async ([key, lease]): Promise<Removal | undefined> => {
       const traces = { netns: pods.checkNetns(lease.netns).ok, link: linked.value.has(key) };
       const about = { attachment: key, pod: lease.pod, ...loggedAddresses(lease), ...traces };
       const ruling = ruleOn(listedAs(key), traces);
       if (ruling === "spare") pods.log.warn(about, "GC does not list a pod that is alive; it is left alone");
       if (ruling !== "remove") return undefined;
       pods.log.info(about, "GC removes a pod that is gone");
-      return removeIfSame(pods, key, candidate);
+      return removeIfSame(pods, key, lease);
     }),
   );
   return joined(removals.filter((removal) => removal !== undefined));
@@ -46,10 +44,10 @@ function listing({ valid }: GcCall): (key: string) => Listed {
 }
 
 /** Not where a call has come in between. */
-async function removeIfSame(pods: Pods, key: string, candidate: Held): Promise<Removal | undefined> {
+async function removeIfSame(pods: Pods, key: string, candidate: LeaseRow): Promise<Removal | undefined> {
   using lock = pods.locks.tryLock(key);
   if (lock === undefined || pods.held.get(key) !== candidate) return undefined;
-  return { key, outcome: await remove(pods, candidate.lease) };
+  return { key, outcome: await remove(pods, candidate) };
 }
 
 /** One fault for all: of the kind of the first, with what happened to each. */

@@ -44,11 +44,8 @@ export type PodsOptions = {
   readonly leases: readonly LeaseRow[];
 };
 
-/** A lease, and when the ADD that made or repeated it arrived: GC leaves alone what is younger than its call. */
-export type Held = { readonly lease: LeaseRow; readonly sinceMs: number };
-
-/** What ADD, DEL, CHECK and GC share. `held` is keyed by `attachmentKey`. */
-export type Pods = PodsOptions & { readonly held: Map<string, Held>; readonly locks: Locks };
+/** What ADD, DEL, CHECK and GC share. `held` is keyed by `attachmentKey`; an ADD puts another object in, a repeated one too. */
+export type Pods = PodsOptions & { readonly held: Map<string, LeaseRow>; readonly locks: Locks };
 
 /** `stack`: what the pod gets of a pair. */
 export function newLease(
@@ -162,7 +159,7 @@ export async function linkedPods(pods: Pods): Promise<Result<ReadonlySet<string>
   const traces = await pods.kernel.podTraces();
   if (!traces.ok) return failed(traces.fault);
   const links = new Set(traces.value.map(({ hostName, address }) => `${hostName} ${address}`));
-  const linked = [...pods.held].filter(([, { lease }]) =>
+  const linked = [...pods.held].filter(([, lease]) =>
     podIps(lease).some((ip) => links.has(`${lease.hostName} ${ip}`)),
   );
   return ok(new Set(linked.map(([key]) => key)));

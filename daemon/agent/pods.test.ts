@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { failed, ok } from "../../proto/result.ts";
-import { BROKEN, openPodsLab, podCall } from "./pods-lab.ts";
+import { type PodLink } from "../core/kernel.ts";
+import { BROKEN, openPodsLab, podCall, type PodsLab } from "./pods-lab.ts";
 import { attachment } from "./test-lab.ts";
 
 const ONE_USED = ["idle", "used"];
@@ -130,6 +131,26 @@ describe("openPods()", () => {
   });
 });
 
+/** An ADD of pod "a" whose caller goes away while the kernel is at work. */
+async function goneWhileAttaching({ pods, kernel, gate }: PodsLab): Promise<unknown> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gate.value = promise;
+  const attachPod = kernel.attachPod.bind(kernel);
+  let isBegun = false;
+  Object.assign(kernel, {
+    async attachPod(pod: PodLink) {
+      isBegun = true;
+      return attachPod(pod);
+    },
+  });
+  const caller = new AbortController();
+  const adding = pods.add(podCall("a", { signal: caller.signal }));
+  await vi.waitUntil(() => isBegun);
+  caller.abort();
+  resolve();
+  return adding;
+}
+
 describe("openPods(), when the caller of ADD goes away", () => {
   it("does nothing for one that is gone already", async () => {
     const { pods, addresses, order } = openPodsLab();
@@ -150,30 +171,18 @@ describe("openPods(), when the caller of ADD goes away", () => {
   });
 
   it("takes away the interface that was being made, with lease and address", async () => {
-    const { pods, gate, links, addresses, order } = openPodsLab();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    gate.value = promise;
-    const caller = new AbortController();
-    const adding = pods.add(podCall("a", { signal: caller.signal }));
-    await Promise.resolve();
-    caller.abort();
-    resolve();
-    expect(await adding).toMatchObject({ ok: false, fault: { cause: "the caller has gone" } });
-    expect([links.size, addresses()]).toEqual([0, ["idle", "idle"]]);
-    expect(order).toEqual(["write put-lease", "write delete-lease"]);
+    const lab = openPodsLab();
+    const added = await goneWhileAttaching(lab);
+    expect(added).toMatchObject({ ok: false, fault: { cause: "the caller has gone" } });
+    expect([lab.links.size, lab.addresses()]).toEqual([0, ["idle", "idle"]]);
+    expect(lab.order).toEqual(["write put-lease", "write delete-lease"]);
   });
 
   it("leaves a pod as it was that runs already", async () => {
-    const { pods, gate, links, addresses } = openPodsLab();
-    await pods.add(podCall("a"));
-    const { promise, resolve } = Promise.withResolvers<void>();
-    gate.value = promise;
-    const caller = new AbortController();
-    const adding = pods.add(podCall("a", { signal: caller.signal }));
-    caller.abort();
-    resolve();
-    await adding;
-    expect([links.size, addresses().toSorted()]).toEqual([1, ONE_USED]);
+    const lab = openPodsLab();
+    await lab.pods.add(podCall("a"));
+    await goneWhileAttaching(lab);
+    expect([lab.links.size, lab.addresses().toSorted()]).toEqual([1, ONE_USED]);
   });
 });
 

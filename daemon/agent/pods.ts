@@ -35,10 +35,9 @@ const REPLAY_WAIT_MS = 5000;
 const DELETED: Fault = { kind: "not-ready", reason: "the pod was deleted while it waited for an address" };
 
 export function openPods(options: PodsOptions): OpenPods {
-  const sinceMs = options.nowMs();
   const pods: Pods = {
     ...options,
-    held: new Map(options.leases.map((lease) => [attachmentKey(lease), { lease, sinceMs }])),
+    held: new Map(options.leases.map((lease) => [attachmentKey(lease), lease])),
     locks: openLocks(),
   };
   return {
@@ -82,7 +81,7 @@ async function whenFree(
 }
 
 async function detach(pods: Pods, attachment: Attachment): Promise<Result<void>> {
-  const lease = pods.held.get(attachmentKey(attachment))?.lease;
+  const lease = pods.held.get(attachmentKey(attachment));
   // Nothing is known of it, so nothing was made: CNI SPEC.md 1.1.0, DEL succeeds for unknown containers.
   return lease === undefined ? ok(undefined) : remove(pods, lease);
 }

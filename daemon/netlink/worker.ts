@@ -11,6 +11,7 @@
  * @module
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { answerAll } from "./answer.ts";
 import {
   type Exchange,
   type ExchangeOutcome,
@@ -36,8 +37,6 @@ const RECEIVE_BYTES = 256 * 1024;
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 /** The kernel answers inside send(2). What is not there after this time does not come. */
 const ANSWER_TIMEOUT_MS = 2_000;
-/** Of several jobs that came together, what is done is told this often. */
-const ANSWER_EVERY_MS = 2;
 /** NLMSG_ERROR and NLMSG_DONE. */
 const [NLMSG_ERROR, NLMSG_DONE] = [2, 3];
 const HEADER_BYTES = 16;
@@ -56,7 +55,7 @@ function serve(port: MessagePort, options: ThreadOptions): void {
   /** Sockets in the node's namespace, opened when first needed. */
   const nodeSockets = new Map<SocketFamily, number>();
   port.on("message", (orders: ToThread) => {
-    answerAll(port, orders, carryOut);
+    answerAll(orders, { carryOut, post: (done) => port.postMessage(done), nowMs: monotonicMs });
     if (orders.some(({ job }) => job.kind === "stop")) port.close();
   });
   port.postMessage([] satisfies FromThread);
@@ -144,20 +143,6 @@ function writeOne(fd: number, setting: Setting | undefined): number {
   const code = write(fd, bytes, bytes.length) < 0 ? errno() : 0;
   close(fd);
   return code;
-}
-
-/** In parts: whoever was first does not wait for all the others. */
-function answerAll(port: MessagePort, orders: ToThread, carryOut: (job: Job) => JobResult): void {
-  let done: { readonly id: number; readonly result: JobResult }[] = [];
-  let sinceMs = performance.now();
-  for (const { id, startByMs, job } of orders) {
-    done.push({ id, result: monotonicMs() > startByMs ? { kind: "expired" } : carryOut(job) });
-    if (performance.now() - sinceMs < ANSWER_EVERY_MS) continue;
-    port.postMessage(done satisfies FromThread);
-    done = [];
-    sinceMs = performance.now();
-  }
-  if (done.length > 0) port.postMessage(done satisfies FromThread);
 }
 
 type Received = { readonly outcome: ExchangeOutcome; readonly refused: boolean };
