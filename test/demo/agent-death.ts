@@ -5,28 +5,31 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { pingStream } from "../harness/traffic.ts";
+import { type DemoNode, type DemoNodes } from "./demo-nodes.ts";
 import { type Report } from "./report.ts";
 
 /** Time for packets before the death, between it and the next start, and after that. */
 const [BEFORE_MS, DEAD_MS, AFTER_MS] = [500, 300, 500];
 const PACKET_EVERY_MS = 5;
+/** Of the pod that the new agent serves; no other has it. */
+const INDEX_AGAIN = 99;
 
-/** `flows`: from a namespace to an address. Of their packets none may be lost. */
-export async function proveAgentDeath(
-  report: Report,
-  node: string,
+/** kill -9 and restart of `node`'s agent. `flows`, from a namespace to an address: of their packets none may be lost. */
+export async function proveAgentDeath<Node extends DemoNode>(
+  cluster: Pick<DemoNodes<Node>, "agents" | "pods" | "start" | "add">,
+  node: Node,
   flows: readonly (readonly [namespace: string, target: string])[],
-  agent: { readonly kill: () => Promise<void>; readonly start: () => Promise<void> },
+  report: Report,
 ): Promise<void> {
   const streams = flows.map(([namespace, target]) => pingStream(namespace, target, PACKET_EVERY_MS));
   const stop = async () => Promise.all(streams.map(async (stream) => stream.stop()));
   try {
     await sleep(BEFORE_MS);
     const startedMs = performance.now();
-    await agent.kill();
+    await cluster.agents.get(node.name)?.kill();
     await sleep(DEAD_MS);
     const restartMs = performance.now();
-    await agent.start();
+    await cluster.start(node);
     const servingMs = Math.round(performance.now() - restartMs);
     await sleep(AFTER_MS);
     const results = await stop();
@@ -35,10 +38,16 @@ export async function proveAgentDeath(
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
     report.check(
       sent > 100 && received === sent,
-      `agent of ${node} killed and restarted: ${received} of ${sent} packets arrived in ${seconds} s`,
+      `agent of ${node.name} killed and restarted: ${received} of ${sent} packets arrived in ${seconds} s`,
     );
     report.line(`      the new agent served after ${servingMs} ms and knows its pods`);
   } finally {
     await stop();
   }
+  const again = await cluster.add(node, INDEX_AGAIN);
+  const holders = cluster.pods.filter(({ attached }) => attached.address === again.attached.address);
+  report.check(
+    holders.length === 1,
+    `a new pod gets an address that no other has: ${again.attached.address}`,
+  );
 }

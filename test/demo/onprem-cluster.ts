@@ -10,23 +10,8 @@ import { join } from "node:path";
 import { bitsOf } from "../../proto/cidr6.ts";
 import { type OnPrem, openOnPrem } from "../../sim/onprem/onprem.ts";
 import { type OnPremNode, threeNodes } from "../../sim/onprem/site.ts";
-import {
-  type Agent,
-  drainAgent,
-  type HybridAgentOptions,
-  prepareAgent,
-  startAgent,
-} from "../harness/agent.ts";
-import {
-  addPod,
-  type Attached,
-  confFor,
-  createPod,
-  deletePodNamespace,
-  delPod,
-  type Pod,
-} from "../harness/pod.ts";
-import { allEnded } from "../harness/process.ts";
+import { type HybridAgentOptions } from "../harness/agent.ts";
+import { type DemoNodes, demoNodes } from "./demo-nodes.ts";
 import { openNetnsDirectory } from "./netns-directory.ts";
 
 const CNI_CONF = '{ "cniVersion": "0.3.0", "name": "terway", "type": "terway" }';
@@ -41,23 +26,13 @@ export type Settings = {
   readonly sourceNAT: boolean;
 };
 
-export type DemoPod = { readonly pod: Pod; readonly node: OnPremNode; readonly attached: Attached };
-
-export type Cluster = {
+export type Cluster = Omit<DemoNodes<OnPremNode>, "end"> & {
   readonly site: OnPrem;
-  readonly nodes: readonly OnPremNode[];
   readonly directory: string;
-  readonly agents: ReadonlyMap<string, Agent>;
-  readonly pods: readonly DemoPod[];
   /** Replaces the file that all agents watch. */
   readonly publish: (settings: Settings) => Promise<void>;
   /** Writes the first half of it only, as somebody who is interrupted. */
   readonly publishHalf: (settings: Settings) => Promise<void>;
-  readonly start: (node: OnPremNode) => Promise<void>;
-  readonly add: (node: OnPremNode, index: number) => Promise<DemoPod>;
-  readonly remove: (pod: DemoPod) => Promise<void>;
-  /** Stops the agents and takes all that is theirs from the nodes. */
-  readonly drain: () => Promise<void>;
   /** Ends agents, removes pods, network and directory. May be repeated. */
   readonly down: () => Promise<void>;
 };
@@ -81,8 +56,6 @@ export async function openCluster(name: string): Promise<Cluster> {
   const { nodes } = site.site;
   const directory = await mkdtemp(join(tmpdir(), `terway-${name}-`));
   const hybridConf = join(directory, "hybrid.json");
-  const agents = new Map<string, Agent>();
-  const pods: DemoPod[] = [];
   const optionsOf = (node: OnPremNode): HybridAgentOptions => ({
     namespace: node.namespace,
     directory: join(directory, node.name),
@@ -90,16 +63,11 @@ export async function openCluster(name: string): Promise<Cluster> {
     hybridConf,
     nodeName: node.name,
   });
-  const stopAgents = async (): Promise<void> => {
-    await Promise.all([...agents.values()].map((agent) => agent.stop()));
-    agents.clear();
-  };
+  const { end, ...onNodes } = demoNodes(name, nodes, optionsOf);
   return {
+    ...onNodes,
     site,
-    nodes,
     directory,
-    agents,
-    pods,
     async publish(settings) {
       await writeFile(`${hybridConf}.new`, fileOf(settings, nodes));
       await rename(`${hybridConf}.new`, hybridConf);
@@ -108,39 +76,8 @@ export async function openCluster(name: string): Promise<Cluster> {
       const text = fileOf(settings, nodes);
       await writeFile(hybridConf, text.slice(0, text.length / 2));
     },
-    async start(node) {
-      await prepareAgent(optionsOf(node));
-      agents.set(node.name, await startAgent(optionsOf(node)));
-    },
-    async add(node, index) {
-      const pod: Pod = {
-        name: `web-${node.name}-${index}`,
-        namespace: `${name}-web-${node.name}-${index}`,
-        containerId: `web-${node.name}-${index}-sandbox`,
-        conf: confFor(CNI_CONF, join(directory, node.name, "run/agent.sock")),
-      };
-      await createPod(pod);
-      try {
-        const made: DemoPod = { pod, node, attached: await addPod(pod) };
-        pods.push(made);
-        return made;
-      } catch (error) {
-        await deletePodNamespace(pod);
-        throw error;
-      }
-    },
-    async remove(made) {
-      await delPod(made.pod);
-      await deletePodNamespace(made.pod);
-      pods.splice(pods.indexOf(made), 1);
-    },
-    async drain() {
-      await stopAgents();
-      await allEnded(nodes.map(async (node) => drainAgent(optionsOf(node))));
-    },
     async down() {
-      await stopAgents();
-      for (const { pod } of pods) await deletePodNamespace(pod);
+      await end();
       await site[Symbol.asyncDispose]();
       await netnsDirectory.restore();
       await rm(directory, { recursive: true, force: true });

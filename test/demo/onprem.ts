@@ -6,13 +6,8 @@
  */
 import { tmpdir } from "node:os";
 import { allEnded } from "../harness/process.ts";
-import {
-  differences,
-  hostSnapshot,
-  machineChanges,
-  networkSnapshot,
-  type Snapshot,
-} from "../harness/snapshot.ts";
+import { hostSnapshot } from "../harness/snapshot.ts";
+import { nodeSnapshots, proveMachineClean, proveNodesClean } from "./leftovers.ts";
 import { removalOnPrem } from "./name.ts";
 import { type Cluster, openCluster, type Settings } from "./onprem-cluster.ts";
 import { proveRepairs } from "./onprem-damage.ts";
@@ -54,7 +49,7 @@ export async function demoOnPrem(
   );
   const cluster = await openCluster(name);
   try {
-    const nodesBefore = await nodeSnapshots(cluster);
+    const nodesBefore = await nodeSnapshots(cluster.nodes);
     await cluster.publish(SETTINGS[datapath]);
     await startAgents(cluster, report);
     await addPods(cluster, report);
@@ -69,14 +64,9 @@ export async function demoOnPrem(
     await removePods(cluster, report);
     report.section("Draining: the nodes are cleaned");
     await cluster.drain();
-    await proveNodesClean(cluster, report, nodesBefore);
+    await proveNodesClean(cluster.nodes, nodesBefore, report);
     await cluster.down();
-    const left = machineChanges(before, await hostSnapshot(), `${name}-`);
-    report.check(
-      left.length === 0,
-      "the machine is as it was: namespaces, links, rules, nftables, /var/run, /etc",
-    );
-    for (const line of left) report.line(`      ${line}`);
+    await proveMachineClean(name, before, report);
   } catch (error) {
     await cluster.down();
     throw error;
@@ -153,29 +143,6 @@ async function removePods(cluster: Cluster, report: Report): Promise<void> {
     }),
   );
   report.line(`${removed} pods are gone`);
-}
-
-async function nodeSnapshots(cluster: Cluster): Promise<ReadonlyMap<string, Snapshot>> {
-  const entries = cluster.nodes.map(async (node): Promise<[string, Snapshot]> => {
-    return [node.name, await networkSnapshot(["ip", "netns", "exec", node.namespace])];
-  });
-  return new Map(await Promise.all(entries));
-}
-
-async function proveNodesClean(
-  cluster: Cluster,
-  report: Report,
-  before: ReadonlyMap<string, Snapshot>,
-): Promise<void> {
-  const after = await nodeSnapshots(cluster);
-  for (const { name } of cluster.nodes) {
-    const left = differences(before.get(name) ?? {}, after.get(name) ?? {});
-    report.check(
-      left.length === 0,
-      `kernel of ${name}: links, addresses, rules, routes, nftables, sysctls as before`,
-    );
-    for (const line of left) report.line(`      ${line}`);
-  }
 }
 
 function printKept(cluster: Cluster, name: string, report: Report): void {

@@ -6,17 +6,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Agent, type AgentOptions, drainAgent, prepareAgent, startAgent } from "../harness/agent.ts";
-import {
-  addPod,
-  type Attached,
-  confFor,
-  createPod,
-  deletePodNamespace,
-  delPod,
-  type Pod,
-} from "../harness/pod.ts";
+import { type AgentOptions } from "../harness/agent.ts";
 import { type SimNode, type Simulator, simulatorDown, simulatorUp } from "../harness/simulator.ts";
+import { type DemoNodes, demoNodes } from "./demo-nodes.ts";
 
 /** The seed's ConfigMap, filled in, with two waits shortened so that the demo takes less than a minute. */
 const ENI_CONF = `
@@ -44,19 +36,10 @@ const CNI_CONF = `
       }
 `;
 
-export type DemoPod = { readonly pod: Pod; readonly node: SimNode; readonly attached: Attached };
-
-export type Cluster = {
+export type Cluster = Omit<DemoNodes<SimNode>, "end"> & {
   readonly simulator: Simulator;
   readonly directory: string;
-  readonly agents: Map<string, Agent>;
-  readonly pods: DemoPod[];
-  readonly optionsOf: (node: SimNode) => AgentOptions;
-  readonly start: (node: SimNode) => Promise<void>;
-  readonly add: (node: SimNode, index: number) => Promise<DemoPod>;
-  readonly remove: (pod: DemoPod) => Promise<void>;
-  /** Stops agents, gives ENIs back, removes namespaces, the simulator and the directory. May be repeated. */
-  readonly drain: () => Promise<void>;
+  /** Stops agents, removes namespaces, the simulator and the directory. May be repeated. */
   readonly down: () => Promise<void>;
 };
 
@@ -67,8 +50,6 @@ export async function openCluster(name: string, args: readonly string[]): Promis
     throw error;
   });
   const directory = await mkdtemp(join(tmpdir(), "terway-demo-"));
-  const agents = new Map<string, Agent>();
-  const pods: DemoPod[] = [];
   const optionsOf = (node: SimNode): AgentOptions => ({
     namespace: node.namespace,
     directory: join(directory, node.name),
@@ -78,50 +59,13 @@ export async function openCluster(name: string, args: readonly string[]): Promis
     accessKeySecret: simulator.accessKeySecret,
     apiUrl: simulator.apiUrl,
   });
-  const stopAgents = async (): Promise<void> => {
-    await Promise.all([...agents.values()].map((agent) => agent.stop()));
-    agents.clear();
-  };
+  const { end, ...nodes } = demoNodes(name, simulator.nodes, optionsOf);
   return {
+    ...nodes,
     simulator,
     directory,
-    agents,
-    pods,
-    optionsOf,
-    async start(node) {
-      await prepareAgent(optionsOf(node));
-      agents.set(node.name, await startAgent(optionsOf(node)));
-    },
-    async add(node, index) {
-      const podName = `web-${node.name}-${index}`;
-      const pod: Pod = {
-        name: podName,
-        namespace: `${name}-${podName}`,
-        containerId: `${podName}-sandbox`,
-        conf: confFor(CNI_CONF, join(directory, node.name, "run/agent.sock")),
-      };
-      await createPod(pod);
-      try {
-        const made: DemoPod = { pod, node, attached: await addPod(pod) };
-        pods.push(made);
-        return made;
-      } catch (error) {
-        await deletePodNamespace(pod);
-        throw error;
-      }
-    },
-    async remove(made) {
-      await delPod(made.pod);
-      await deletePodNamespace(made.pod);
-      pods.splice(pods.indexOf(made), 1);
-    },
-    async drain() {
-      await stopAgents();
-      await Promise.all(simulator.nodes.map((node) => drainAgent(optionsOf(node))));
-    },
     async down() {
-      await stopAgents();
-      for (const { pod } of pods) await deletePodNamespace(pod);
+      await end();
       await simulator.down();
       await rm(directory, { recursive: true, force: true });
     },

@@ -5,13 +5,8 @@
  * @module
  */
 import { allEnded } from "../harness/process.ts";
-import {
-  differences,
-  hostSnapshot,
-  machineChanges,
-  networkSnapshot,
-  type Snapshot,
-} from "../harness/snapshot.ts";
+import { hostSnapshot, type Snapshot } from "../harness/snapshot.ts";
+import { nodeSnapshots, proveMachineClean, proveNodesClean } from "./leftovers.ts";
 import { type SimEni, type SimNode } from "../harness/simulator.ts";
 import { type Cluster, openCluster } from "./vpc-cluster.ts";
 import { removalCommand } from "./name.ts";
@@ -27,7 +22,7 @@ export async function demoVpc(name: string, report: Report, keep: boolean): Prom
   report.section("A VPC: two zones, three vSwitches for pods (the first one small), two nodes ecs.g7.xlarge");
   const cluster = await openCluster(name, []);
   try {
-    const nodesBefore = await nodeSnapshots(cluster);
+    const nodesBefore = await nodeSnapshots(cluster.nodes);
     await startAgents(cluster, report);
     await addPods(cluster, report);
     const enis = await cluster.simulator.enis();
@@ -43,12 +38,7 @@ export async function demoVpc(name: string, report: Report, keep: boolean): Prom
     await cluster.drain();
     await proveNothingLeft(cluster, report, nodesBefore);
     await cluster.down();
-    const left = machineChanges(before, await hostSnapshot(), `${name}-`);
-    report.check(
-      left.length === 0,
-      `the machine is as it was: namespaces, links, rules, nftables, /var/run, /etc`,
-    );
-    for (const line of left) report.line(`      ${line}`);
+    await proveMachineClean(name, before, report);
   } catch (error) {
     await cluster.down();
     throw error;
@@ -58,12 +48,12 @@ export async function demoVpc(name: string, report: Report, keep: boolean): Prom
 async function startAgents(cluster: Cluster, report: Report): Promise<void> {
   report.section("An agent on each node, configured by eni-config");
   const startedMs = performance.now();
-  await allEnded(cluster.simulator.nodes.map((node) => cluster.start(node)));
+  await allEnded(cluster.nodes.map((node) => cluster.start(node)));
   report.line(`both serve after ${Math.round(performance.now() - startedMs)} ms`);
 }
 
 async function addPods(cluster: Cluster, report: Report): Promise<void> {
-  const total = PODS_PER_NODE * cluster.simulator.nodes.length;
+  const total = PODS_PER_NODE * cluster.nodes.length;
   report.section(`${total} pods, one after the other on each node`);
   const addAll = async (node: SimNode): Promise<void> => {
     for (let index = 1; index <= PODS_PER_NODE; index++) {
@@ -71,7 +61,7 @@ async function addPods(cluster: Cluster, report: Report): Promise<void> {
       report.progress(`${cluster.pods.length} of ${total} pods`);
     }
   };
-  await allEnded(cluster.simulator.nodes.map(addAll));
+  await allEnded(cluster.nodes.map(addAll));
 }
 
 /** The agent's log has the time of each phase; the rest of the exec is the plugin's own start. */
@@ -109,41 +99,28 @@ async function removePods(cluster: Cluster, report: Report): Promise<void> {
       report.progress(`${total - cluster.pods.length} of ${total} pods deleted`);
     }
   };
-  await allEnded(cluster.simulator.nodes.map(removeAll));
+  await allEnded(cluster.nodes.map(removeAll));
   await proveSettling(cluster, report, IDLE_MAX);
-}
-
-async function nodeSnapshots(cluster: Cluster): Promise<Map<string, Snapshot>> {
-  const entries = cluster.simulator.nodes.map(async (node): Promise<[string, Snapshot]> => {
-    return [node.name, await networkSnapshot(["ip", "netns", "exec", node.namespace])];
-  });
-  return new Map(await Promise.all(entries));
 }
 
 async function proveNothingLeft(
   cluster: Cluster,
   report: Report,
-  before: Map<string, Snapshot>,
+  before: ReadonlyMap<string, Snapshot>,
 ): Promise<void> {
   const enis = await cluster.simulator.enis();
-  const after = await nodeSnapshots(cluster);
-  for (const node of cluster.simulator.nodes) {
+  for (const node of cluster.nodes) {
     const held = addressesOf(enis, node).length;
     report.check(held === 0, `cloud: ${held} addresses left on ENIs of ${node.name}`);
-    const left = differences(before.get(node.name) ?? {}, after.get(node.name) ?? {});
-    report.check(
-      left.length === 0,
-      `kernel of ${node.name}: links, addresses, rules, routes, nftables, sysctls as before`,
-    );
-    for (const line of left) report.line(`      ${line}`);
   }
+  await proveNodesClean(cluster.nodes, before, report);
   const orphans = enis.filter((eni) => !eni.isPrimary);
   report.check(orphans.length === 0, `cloud: ${orphans.length} ENIs without an owner`);
   for (const broken of await cluster.simulator.brokenInvariants()) report.check(false, `cloud: ${broken}`);
 }
 
 function printKept(cluster: Cluster, name: string, report: Report): void {
-  const [node] = cluster.simulator.nodes;
+  const [node] = cluster.nodes;
   const [pod] = cluster.pods;
   report.section("Left running (KEEP=1). Try:");
   for (const line of [
