@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { parseMac } from "../../proto/addr.ts";
 import { attachmentKey } from "../../proto/attachment.ts";
 import { describeFault } from "../../proto/fault.ts";
@@ -13,6 +12,7 @@ import { resultDifferences } from "../core/check/prev-result.ts";
 import { type CheckCall } from "../rpc/request.ts";
 import { type LeaseRow } from "../store/schema.ts";
 import { attachmentOf, keptByLease, linkedPods, podIps, podLink, type Pods } from "./leases.ts";
+import { sleep, SYSTEM_TIMERS } from "./timers.ts";
 
 /** CHECK may come right after ADD: what differs is looked at once more after this time. */
 const CONVERGENCE_MS = 100;
@@ -31,7 +31,7 @@ export async function check(pods: Pods, call: CheckCall): Promise<Result<void>> 
   ];
   let found = await look(pods, lease);
   if (found.ok && found.value.length > 0) {
-    await sleep(CONVERGENCE_MS);
+    await sleep(pods.timers ?? SYSTEM_TIMERS, CONVERGENCE_MS);
     found = await look(pods, lease);
   }
   if (!found.ok) return found;

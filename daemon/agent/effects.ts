@@ -19,6 +19,7 @@ import { type DescribeScope, type Pool, type PoolEffect } from "../core/pool/mod
 import { eniLink } from "./datapath.ts";
 import { type Log } from "./log.ts";
 import { type Happening } from "./loop.ts";
+import { SYSTEM_TIMERS, type Timers } from "./timers.ts";
 
 export type EffectsOptions = {
   readonly cloud: Cloud;
@@ -29,6 +30,8 @@ export type EffectsOptions = {
   readonly mtu: number;
   /** How long the device of an ENI is awaited. The pool gives up earlier where the cloud says so. */
   readonly linkTimeoutMs: number;
+  /** Absent: those of the machine. */
+  readonly timers?: Timers;
   readonly log: Log;
   /** Called for what threw: a bug in an edge. */
   readonly onBug: (error: unknown) => void;
@@ -178,21 +181,21 @@ async function linkEni(options: EffectsOptions, slot: number, signal: AbortSigna
     });
   }
   const { id, mac } = eni.facts;
-  const startedMs = performance.now();
+  const { timers = SYSTEM_TIMERS } = options;
+  const startedMs = timers.elapsedMs();
   // Its outcome shows in configureEni, which asks for the same.
   void options.kernel.prepareEni(slot);
-  const device = await options.kernel.awaitEni(
-    mac,
-    AbortSignal.any([signal, AbortSignal.timeout(options.linkTimeoutMs)]),
-  );
+  const late = new AbortController();
+  using _timer = timers.after(options.linkTimeoutMs, () => late.abort());
+  const device = await options.kernel.awaitEni(mac, AbortSignal.any([signal, late.signal]));
   if (!device.ok) return device;
-  const appearedMs = performance.now();
+  const appearedMs = timers.elapsedMs();
   const { ifIndex, name } = device.value;
   const configured = await options.kernel.configureEni({ ...awaited, ifIndex });
   if (!configured.ok) return configured;
   const took = {
     waitedMs: Math.round(appearedMs - startedMs),
-    kernelMs: Math.round(performance.now() - appearedMs),
+    kernelMs: Math.round(timers.elapsedMs() - appearedMs),
   };
   options.log.info({ slot, eni: id, device: name, vSwitch: eni.vSwitch, ...took }, "ENI ready");
   return ok(ifIndex);

@@ -12,7 +12,7 @@ beforeEach(() => {
   const giveBack = async (isIdle: boolean): Promise<void> => {
     given.push({ idle: isIdle, atMs: performance.now() - startMs });
   };
-  idle = watchIdle({ nowMs: () => performance.now(), giveBack });
+  idle = watchIdle({ giveBack });
 });
 
 afterEach(() => {

@@ -6,14 +6,16 @@
  * @module
  */
 
+import { SYSTEM_TIMERS, type Timers } from "./timers.ts";
+
 /** Nobody has called for so long. */
 const IDLE_MS = 5000;
 /** While there are calls. */
 const BUSY_MS = 30_000;
 
 export type IdleOptions = {
-  /** Monotonic milliseconds. */
-  readonly nowMs: () => number;
+  /** Absent: those of the machine. */
+  readonly timers?: Timers;
   /** `idle`: it may take some 50 ms. */
   readonly giveBack: (idle: boolean) => Promise<void>;
 };
@@ -24,11 +26,12 @@ export type Idle = Disposable & {
 };
 
 /** Gives back first when it has been idle since its start. */
-export function watchIdle({ nowMs, giveBack }: IdleOptions): Idle {
+export function watchIdle({ timers = SYSTEM_TIMERS, giveBack }: IdleOptions): Idle {
+  const nowMs = timers.elapsedMs;
   let [calledMs, givenMs] = [nowMs(), nowMs()];
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: Disposable | undefined;
   const wait = (ms: number): void => {
-    timer = setTimeout(look, ms).unref();
+    timer = timers.after(ms, look);
   };
   const look = (): void => {
     timer = undefined;
@@ -52,6 +55,6 @@ export function watchIdle({ nowMs, giveBack }: IdleOptions): Idle {
       givenMs = calledMs;
       wait(IDLE_MS);
     },
-    [Symbol.dispose]: () => clearTimeout(timer),
+    [Symbol.dispose]: () => timer?.[Symbol.dispose](),
   };
 }

@@ -54,12 +54,23 @@ export async function learnFacts(
   if (!configured.ok) return failed({ text: `${configured.fault.reason}\n  ${configured.fault.remedy}` });
   const credentials = openNodeCredentials(config, args.secretDir, metadata);
   const cloud = stack.use(openNodeCloud(config, config.eni.region ?? node.region, credentials, log));
+  return learnAbout(options, store, { cloud, node, configured: configured.value });
+}
+
+/** The rest, of a node whose identity is known. */
+export async function learnAbout(
+  { config, log }: Pick<EniNodeOptions, "config" | "log">,
+  store: Store,
+  { cloud, node, configured }: Pick<Known, "cloud" | "node"> & Pick<Facts, "configured">,
+): Promise<Result<Known, StartFault>> {
+  const stored = store.load();
+  const former = storedFacts(stored);
   const records = recordsOf(stored, node.instanceType);
   for (const text of records.unreadable) log.warn({ record: text }, "a record of the store was left out");
   const first = records.enis.length === 0 && records.leases.length === 0;
   const [facts, enis] = await Promise.all([
     learnCloudFacts(cloud, node, former, {
-      configured: configured.value,
+      configured,
       groups: config.eni.securityGroups,
       ipStack: config.eni.ipStack,
     }),

@@ -17,6 +17,7 @@ import { type LeaseRow, type StoreChange } from "../store/schema.ts";
 import { type Locks } from "./locks.ts";
 import { type Log } from "./log.ts";
 import { type Loop } from "./loop.ts";
+import { type Timers } from "./timers.ts";
 
 /** A DEL that the plugin kept on disk is older than any ADD that arrives. */
 export type PendingDels = {
@@ -33,6 +34,8 @@ export type PodsOptions = {
   readonly write: (changes: readonly StoreChange[]) => Result<void>;
   readonly pendingDels: PendingDels;
   readonly nowMs: () => number;
+  /** Absent: those of the machine. */
+  readonly timers?: Timers;
   readonly log: Log;
   /** Bytes; of both ends of the pod's link. */
   readonly mtu: number;

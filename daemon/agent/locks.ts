@@ -4,6 +4,8 @@
  * @module
  */
 
+import { SYSTEM_TIMERS, type Timers } from "./timers.ts";
+
 /** Disposal gives it back. */
 export type Lock = Disposable;
 
@@ -15,7 +17,8 @@ export type Locks = {
   readonly lock: (key: string, waitMs: number) => Promise<Lock | undefined>;
 };
 
-export function openLocks(): Locks {
+/** `timers` absent: those of the machine. */
+export function openLocks(timers: Timers = SYSTEM_TIMERS): Locks {
   const held = new Map<string, Promise<void>>();
   const tryLock = (key: string): Lock | undefined => {
     if (held.has(key)) return undefined;
@@ -36,18 +39,14 @@ export function openLocks(): Locks {
       if (free !== undefined) return free;
       const { promise: late, resolve } = Promise.withResolvers<void>();
       let isLate = false;
-      const timer = setTimeout(() => {
+      using _timer = timers.after(waitMs, () => {
         isLate = true;
         resolve();
-      }, waitMs);
-      try {
-        for (;;) {
-          const lock = tryLock(key);
-          if (lock !== undefined || isLate) return lock;
-          await Promise.race([held.get(key), late]);
-        }
-      } finally {
-        clearTimeout(timer);
+      });
+      for (;;) {
+        const lock = tryLock(key);
+        if (lock !== undefined || isLate) return lock;
+        await Promise.race([held.get(key), late]);
       }
     },
   };

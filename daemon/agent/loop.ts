@@ -12,6 +12,7 @@ import { step } from "../core/pool/step.ts";
 import { type StoreChange } from "../store/schema.ts";
 import { type Log } from "./log.ts";
 import { storeChanges } from "./persist.ts";
+import { SYSTEM_TIMERS, type Timers } from "./timers.ts";
 
 /** An event as its sender knows it: the loop adds the time. */
 export type Happening = PoolEvent extends infer Event
@@ -43,6 +44,8 @@ export type LoopOptions = {
   /** Carries an effect out; its outcome comes back through `dispatch`. */
   readonly act: (effect: PoolEffect, dispatch: (happening: Happening) => void) => void;
   readonly nowMs: () => number;
+  /** Absent: those of the machine. */
+  readonly timers?: Timers;
   /** What limits are learnt about: `ecs.g7.xlarge`. */
   readonly instanceType: string;
   /** Told of the pool after each event. */
@@ -58,18 +61,17 @@ const LONGEST_SLEEP_MS = 60_000;
 const STOPPING: Fault = { kind: "not-ready", reason: "it is stopping" };
 
 export function startLoop(options: LoopOptions): Loop {
-  const { nowMs, log } = options;
+  const { nowMs, log, timers = SYSTEM_TIMERS } = options;
   const waiting = openWaiting();
   let pool = options.initial;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: Disposable | undefined;
   let closed = false;
 
   const wakeAt = (atMs: number | undefined): void => {
-    clearTimeout(timer);
+    timer?.[Symbol.dispose]();
     if (atMs === undefined || closed) return;
-    timer = setTimeout(
-      () => dispatch({ kind: "ticked" }),
-      Math.max(0, Math.min(atMs - nowMs(), LONGEST_SLEEP_MS)),
+    timer = timers.after(Math.max(0, Math.min(atMs - nowMs(), LONGEST_SLEEP_MS)), () =>
+      dispatch({ kind: "ticked" }),
     );
   };
 
@@ -89,8 +91,7 @@ export function startLoop(options: LoopOptions): Loop {
         "the state could not be written; nothing was changed",
       );
       // Who asks for an address hears of the failure and can ask again; the other events are facts that cannot be unsaid.
-      if (event.kind !== "add-requested")
-        setTimeout(() => dispatch(happening, changes), WRITE_RETRY_MS).unref();
+      if (event.kind !== "add-requested") timers.after(WRITE_RETRY_MS, () => dispatch(happening, changes));
       return written;
     }
     pool = next.pool;
@@ -116,7 +117,7 @@ export function startLoop(options: LoopOptions): Loop {
     },
     [Symbol.dispose]() {
       closed = true;
-      clearTimeout(timer);
+      timer?.[Symbol.dispose]();
       waiting.settleAll(STOPPING);
     },
   };

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { randomInt } from "node:crypto";
 import { type VSwitchId } from "../../proto/ids.ts";
 import { ok, type Result } from "../../proto/result.ts";
 import { type VSwitchView } from "../core/cloud.ts";
@@ -13,9 +12,10 @@ import { type Store } from "../store/store.ts";
 import { openDatapath } from "./datapath.ts";
 import { openEffects } from "./effects.ts";
 import { type StartFault } from "./facts.ts";
+import { type Host } from "./host.ts";
 import { openHostFiles } from "./host-files.ts";
 import { type Known, learnFacts } from "./known.ts";
-import { type EniNodeOptions, nowMs } from "./node-options.ts";
+import { type EniNodeOptions } from "./node-options.ts";
 import { type Base, openBase, openServing, type Running, type Supply } from "./serving.ts";
 import { drainSettings } from "./settings.ts";
 
@@ -34,9 +34,10 @@ export async function openParts(options: EniNodeOptions, store: Store): Promise<
   return ok({ ...serving, [Symbol.asyncDispose]: () => moved.disposeAsync() });
 }
 
-function eniSupply(
-  options: EniNodeOptions,
-  { kernel }: Base,
+/** Addresses of ENIs, by the cloud's leave. */
+export function eniSupply(
+  options: Pick<EniNodeOptions, "log" | "config" | "args">,
+  { kernel, host }: Pick<Base, "kernel" | "host">,
   known: Known,
   stack: AsyncDisposableStack,
 ): Supply {
@@ -48,6 +49,7 @@ function eniSupply(
   const vSwitchOf = (id: VSwitchId): VSwitchView | undefined => vSwitches.get(id);
   return {
     initial: initialPool(
+      host,
       known,
       args.drain,
       known.facts.configured.flatMap((id) => vSwitches.get(id) ?? []),
@@ -62,6 +64,7 @@ function eniSupply(
           pool,
           mtu,
           linkTimeoutMs: LINK_TIMEOUT_MS,
+          timers: host.timers,
           log,
           onBug: (error) => log.error({ err: error }, "an effect failed by a bug"),
           vSwitchOf,
@@ -88,7 +91,7 @@ function eniSupply(
   };
 }
 
-function initialPool(known: Known, drain: boolean, vSwitches: readonly VSwitchView[]): Pool {
+function initialPool(host: Host, known: Known, drain: boolean, vSwitches: readonly VSwitchView[]): Pool {
   const { settings, limits, records } = known;
   return restore({
     settings: drain ? drainSettings(settings) : settings,
@@ -96,7 +99,7 @@ function initialPool(known: Known, drain: boolean, vSwitches: readonly VSwitchVi
     ...(records.limits !== undefined && { learnt: records.limits }),
     vSwitches,
     records: drain ? { ...records, cooldowns: [] } : records,
-    nowMs: nowMs(),
-    seed: randomInt(2 ** 31),
+    nowMs: host.nowMs(),
+    seed: host.drawSeed(),
   });
 }

@@ -38,7 +38,7 @@ export function openPods(options: PodsOptions): OpenPods {
   const pods: Pods = {
     ...options,
     held: new Map(options.leases.map((lease) => [attachmentKey(lease), lease])),
-    locks: openLocks(),
+    locks: openLocks(options.timers),
   };
   return {
     async add(call) {

@@ -9,7 +9,6 @@ import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Pool } from "../core/pool/model.ts";
 import { type LeaseRecord } from "../core/pool/records.ts";
 import { openKernel, type OpenKernel } from "../netlink/kernel.ts";
-import { openNetns } from "../netlink/netns.ts";
 import { type AgentApi } from "../rpc/server.ts";
 import { openSpool, type Spool, type SpoolNotice } from "../spool/spool.ts";
 import { type LeaseRow } from "../store/schema.ts";
@@ -17,11 +16,12 @@ import { type Store } from "../store/store.ts";
 import { type Datapath } from "./datapath.ts";
 import { stillUsed } from "./drain.ts";
 import { sentence, type StartFault } from "./facts.ts";
+import { type Host, SYSTEM_HOST } from "./host.ts";
 import { watchIdle } from "./idle.ts";
 import { attachmentOf } from "./leases.ts";
 import { type Log } from "./log.ts";
 import { type Loop, type LoopOptions, startLoop } from "./loop.ts";
-import { type NodeOptions, nowMs } from "./node-options.ts";
+import { type NodeOptions } from "./node-options.ts";
 import { openPods, type OpenPods } from "./pods.ts";
 import { openStatus, type StatusWatch } from "./status.ts";
 
@@ -35,6 +35,7 @@ export type Running = AsyncDisposable & {
 /** What is opened before anything is known of addresses. */
 export type Base = {
   readonly options: NodeOptions;
+  readonly host: Host;
   readonly store: Store;
   readonly kernel: OpenKernel;
   readonly spool: Spool;
@@ -76,7 +77,7 @@ export async function openBase(
     carryOut: async ({ attachment }, pending) =>
       late.pods?.replayDel(attachment, pending) ?? failed({ kind: "not-ready", reason: "it is starting" }),
     report: (notice) => logNotice(log, notice),
-    nowMs,
+    nowMs: SYSTEM_HOST.nowMs,
   });
   if (!spooled.ok) return failed({ text: spooled.fault });
   const spool = stack.use(spooled.value);
@@ -87,7 +88,7 @@ export async function openBase(
   );
   const prepared = await kernel.prepareHost();
   if (!prepared.ok) return failed({ text: sentence(prepared.fault) });
-  return ok({ options, store, kernel, spool, leases: store.load().leases, late });
+  return ok({ options, host: SYSTEM_HOST, store, kernel, spool, leases: store.load().leases, late });
 }
 
 /** What a former run left half done is finished, and DELs that nobody heard are carried out, before it resolves. */
@@ -96,7 +97,7 @@ export async function openServing(
   supply: Supply,
   stack: AsyncDisposableStack,
 ): Promise<Omit<Running, typeof Symbol.asyncDispose>> {
-  const { kernel, spool, leases, options } = base;
+  const { kernel, spool, leases, options, host } = base;
   const { loop, pods, status } = openState(base, supply, stack);
   base.late.pods = pods;
   // No DEL is begun while the parts close that it needs.
@@ -109,7 +110,7 @@ export async function openServing(
     if (idle) await globalThis.gc?.({ type: "major", execution: "async" });
     await kernel.giveBackMemory();
   };
-  const idle = stack.use(watchIdle({ nowMs: () => performance.now(), giveBack }));
+  const idle = stack.use(watchIdle({ timers: host.timers, giveBack }));
   return {
     api: {
       ...pods,
@@ -130,11 +131,12 @@ export async function openServing(
 
 /** The loop, and what works on its state. */
 function openState(
-  { options, store, kernel, spool, leases }: Base,
+  { options, host, store, kernel, spool, leases }: Base,
   supply: Supply,
   stack: AsyncDisposableStack,
 ) {
   const { log } = options;
+  const { nowMs, timers, checkNetns } = host;
   const late: { status?: StatusWatch } = {};
   const write: LoopOptions["write"] = (changes) => store.write(changes);
   const loop: Loop = stack.use(
@@ -143,6 +145,7 @@ function openState(
       write,
       act: supply.actOn(() => loop.pool()),
       nowMs,
+      timers,
       instanceType: supply.instanceType,
       onPool(pool) {
         late.status?.onPool(pool);
@@ -158,6 +161,7 @@ function openState(
     write,
     pendingDels: spool,
     nowMs,
+    timers,
     log,
     mtu: supply.mtu,
     onEnis: supply.onEnis,
@@ -169,19 +173,13 @@ function openState(
       ...supply.datapathOf({ pods, pool: loop.pool }),
       pool: loop.pool,
       nowMs,
+      timers,
       log,
       onBug: (error) => log.error({ err: error }, "a look at the datapath failed by a bug"),
     }),
   );
   late.status = status;
   return { loop, pods, status };
-}
-
-function checkNetns(path: string): Result<void> {
-  const opened = openNetns(path, undefined);
-  if (!opened.ok) return opened;
-  opened.value[Symbol.dispose]();
-  return ok(undefined);
 }
 
 /** ADDs that were cut off between lease and reply: the runtime never heard of them and will ask again. */

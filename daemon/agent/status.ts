@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { describeFault } from "../../proto/fault.ts";
 import { type Result } from "../../proto/result.ts";
 import { outlook } from "../core/pool/outlook.ts";
@@ -18,6 +17,7 @@ import {
   verdict,
 } from "../core/status/status.ts";
 import { type Log } from "./log.ts";
+import { sleep, SYSTEM_TIMERS, type Timers } from "./timers.ts";
 
 export type StatusOptions = {
   readonly pool: () => Pool;
@@ -26,6 +26,8 @@ export type StatusOptions = {
   /** Makes it again, as far as that goes. */
   readonly mend: () => Promise<void>;
   readonly nowMs: () => number;
+  /** Absent: those of the machine. */
+  readonly timers?: Timers;
   readonly log: Log;
   /** Called for what threw: a bug. */
   readonly onBug: (error: unknown) => void;
@@ -44,7 +46,7 @@ const POLL_MS = 2000;
 const LOOK_WAIT_MS = 200;
 
 export function openStatus(options: StatusOptions): StatusWatch {
-  const { nowMs, log } = options;
+  const { nowMs, log, timers = SYSTEM_TIMERS } = options;
   let state: StatusState = STATUS_AT_START;
   let looking: Promise<void> = Promise.resolve();
   let said = "fine";
@@ -89,22 +91,24 @@ export function openStatus(options: StatusOptions): StatusWatch {
   }
 
   const onPool = (pool: Pool): void => dispatch({ kind: "outlook", outlook: outlook(pool, nowMs()) });
-  const timer = setInterval(() => {
-    onPool(options.pool());
-    dispatch({ kind: "ticked" });
-  }, POLL_MS);
+  const poll = (): Disposable =>
+    timers.after(POLL_MS, () => {
+      timer = poll();
+      onPool(options.pool());
+      dispatch({ kind: "ticked" });
+    });
+  let timer = poll();
   return {
     onPool,
     async status() {
       onPool(options.pool());
       dispatch({ kind: "ticked" });
-      if (state.doing === "checking")
-        await Promise.race([looking, sleep(LOOK_WAIT_MS, undefined, { ref: false })]);
+      if (state.doing === "checking") await Promise.race([looking, sleep(timers, LOOK_WAIT_MS)]);
       return verdict(state, nowMs());
     },
     [Symbol.dispose]() {
       closed = true;
-      clearInterval(timer);
+      timer[Symbol.dispose]();
     },
   };
 }
