@@ -20,7 +20,7 @@ import {
   type VSwitchView,
 } from "../core/cloud.ts";
 import { assignAddresses, type Invoke, unassignAddresses } from "./addresses.ts";
-import { openCaller } from "./call.ts";
+import { type Caller, openCaller } from "./call.ts";
 import { classify } from "./classify.ts";
 import {
   countField,
@@ -44,6 +44,8 @@ export type CloudOptions = InvokeOptions & {
   readonly vpcEndpoint?: string;
   /** Of one request, waiting for its turn not included. */
   readonly timeoutMs: number;
+  /** Absent: signed HTTP. */
+  readonly caller?: Caller;
 };
 
 const DESCRIPTION = "Pod addresses of a Kubernetes node, made by terway";
@@ -57,12 +59,14 @@ const PAGES_MAX = 20;
 
 /** Throws where an endpoint is none; the configuration is checked before. Disposing ends calls under way. */
 export function openCloud(options: CloudOptions): Cloud & AsyncDisposable {
-  const caller = openCaller({
-    region: options.region,
-    ecs: endpointOf(options.ecsEndpoint ?? defaultEndpoint("ecs", options.region)),
-    vpc: endpointOf(options.vpcEndpoint ?? defaultEndpoint("vpc", options.region)),
-    timeoutMs: options.timeoutMs,
-  });
+  const caller =
+    options.caller ??
+    openCaller({
+      region: options.region,
+      ecs: endpointOf(options.ecsEndpoint ?? defaultEndpoint("ecs", options.region)),
+      vpc: endpointOf(options.vpcEndpoint ?? defaultEndpoint("vpc", options.region)),
+      timeoutMs: options.timeoutMs,
+    });
   const invoke: Invoke = (request) => invokeOnce(request, caller, options);
   return {
     createEni: (request, priority) => createEni(invoke, request, priority),
