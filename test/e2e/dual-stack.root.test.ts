@@ -12,7 +12,7 @@ import { until } from "../harness/process.ts";
 import { cloudState, openRig, type Rig, type RigNode } from "./rig.ts";
 import { type NodeSpec, QUICK_RELEASE, topologyOf } from "./topology.ts";
 
-const NAME = "twdual";
+const NAME = `tw${process.pid}s`;
 const LEFT: NodeSpec = { name: "left" };
 const RIGHT: NodeSpec = { name: "right" };
 const SIX_LEFT: NodeSpec = { name: "six-left" };

@@ -10,7 +10,7 @@ import { type SimEni } from "../harness/simulator.ts";
 import { type NodeOptions, openRig, ELEVEN_ACTIONS, type Rig, type RigNode } from "./rig.ts";
 import { KEY_WITHOUT_CREATE, type NodeSpec, QUICK_RELEASE } from "./topology.ts";
 
-const NAME = "twfault";
+const NAME = `tw${process.pid}f`;
 /** A fault costs one more round of calls, of which each takes up to a second; upstream's pods wait 118 s. */
 const PROMPT_MS = 10_000;
 /** A refusal that nothing can be done about is passed on after one round of calls. */

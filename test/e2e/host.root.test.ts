@@ -14,7 +14,7 @@ import { type OneNode, openOneNode } from "./one-node.ts";
 let lab: OneNode;
 
 beforeAll(async () => {
-  lab = await openOneNode("twhost");
+  lab = await openOneNode(`tw${process.pid}t`);
 });
 
 afterAll(async () => lab[Symbol.asyncDispose]());

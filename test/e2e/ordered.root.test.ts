@@ -10,7 +10,7 @@ import { until } from "../harness/process.ts";
 import { callReport, cloudState, openRig, type Rig, type RigNode } from "./rig.ts";
 import { type NodeSpec, QUICK_RELEASE } from "./topology.ts";
 
-const NAME = "tworder";
+const NAME = `tw${process.pid}o`;
 /** Two addresses on an ENI: after two pods the next ENI, and with it the next choice, is due. */
 const TYPE = "ecs.e2e.small";
 const LIMITS = { eni: 8, ip: 2 };

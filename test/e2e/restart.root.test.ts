@@ -38,7 +38,7 @@ const AGAIN_MS = 12_000;
 let rig: Rig;
 
 beforeAll(async () => {
-  rig = await openRig("twrestart", SPECS, {
+  rig = await openRig(`tw${process.pid}a`, SPECS, {
     instanceTypes: { [TYPE]: { eniQuantity: LIMITS.eni, eniPrivateIpAddressQuantity: LIMITS.ip } },
     latencies: { ...QUICK_RELEASE, attachLink: { minMs: 1500, maxMs: 2500 } },
   });

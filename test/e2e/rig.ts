@@ -25,8 +25,7 @@ import {
   type Pod,
   plugin,
 } from "../harness/pod.ts";
-import { must, run, until } from "../harness/process.ts";
-import { program } from "../harness/programs.ts";
+import { must, until } from "../harness/process.ts";
 import { enisOf, type SimEni, type SimNode, type Simulator, simulatorUp } from "../harness/simulator.ts";
 import { differences, networkSnapshot, type Snapshot } from "../harness/snapshot.ts";
 import { ping } from "../harness/traffic.ts";
@@ -105,6 +104,7 @@ export type RigNode = {
   readonly close: () => Promise<string[]>;
 };
 
+/** `name` is a part of every name on the machine; one with the process's number is nobody else's. */
 export async function openRig(
   name: string,
   specs: readonly NodeSpec[],
@@ -114,7 +114,6 @@ export async function openRig(
   const directory = await mkdtemp(join(tmpdir(), `${name}-`));
   const file = join(directory, "topology.json");
   await writeFile(file, JSON.stringify(topologyOf(specs, changes)));
-  await removeLeftovers(name);
   const simulator = await simulatorUp(name, [file]);
   return {
     simulator,
@@ -291,13 +290,4 @@ async function ask<Answer>(name: string, path: string, schema: z.ZodType<Answer>
 
 async function cloudEnis(name: string): Promise<SimEni[]> {
   return enisOf(await cloudState(name));
-}
-
-/** Removes what a run of this name has left that was killed: the simulator and the namespaces of pods. */
-async function removeLeftovers(name: string): Promise<void> {
-  await run(program("terway-sim"), ["down", "--name", name]);
-  for (const line of (await must("ip", ["netns"])).split("\n")) {
-    const [namespace = ""] = line.split(" ");
-    if (namespace.startsWith(`${name}-`)) await run("ip", ["netns", "delete", namespace]);
-  }
 }
