@@ -53,8 +53,6 @@ async function main(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
   const log = openLog(args.logLevel);
-  // Also after an exception that nobody caught.
-  process.once("exit", () => log.flush());
   const workerUrl = existsSync(BUNDLED_WORKER) ? { workerUrl: BUNDLED_WORKER } : {};
   const options = { args, log, stop: stop.signal, ...workerUrl };
   const outcome = await runNode(options, mode.value.open(options));

@@ -14,7 +14,10 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 /** Written at the latest when so much has come together. */
 const BUFFER_BYTES = 8192;
 
-/** Lines of one turn of the event loop are written together, at its end; `flush` writes them at once. */
+/**
+ * Lines of one turn of the event loop are written together, at its end; `flush` writes them at once. None is lost where the
+ * process ends in between, by `process.exit` or by an exception that nobody caught.
+ */
 export function openLog(level: (typeof LOG_LEVELS)[number]): Log {
   const stream = destination({ fd: 2, sync: true, minLength: BUFFER_BYTES });
   let scheduled = false;
@@ -28,6 +31,7 @@ export function openLog(level: (typeof LOG_LEVELS)[number]): Log {
     scheduled = true;
     setImmediate(flush);
   };
+  if (level !== "silent") process.once("exit", flush);
   // pino calls its `flush` where it is told to flush.
   const together = { write, flush };
   return pino(
