@@ -14,6 +14,7 @@ import { openEffects } from "./effects.ts";
 import { type StartFault } from "./facts.ts";
 import { type Host } from "./host.ts";
 import { openHostFiles } from "./host-files.ts";
+import { keepOrphansAway, type OrphansOptions } from "./orphans.ts";
 import { type Known, learnFacts } from "./known.ts";
 import { type EniNodeOptions } from "./node-options.ts";
 import { type Base, openBase, openServing, type Running, type Supply } from "./serving.ts";
@@ -80,14 +81,33 @@ export function eniSupply(
     addTimeoutMs: config.eni.addTimeoutMs,
     onEnis: true,
     datapathOf: ({ pods, pool }) => openDatapath({ kernel, pods, pool, vSwitchOf, mtu, log }),
-    begin({ dispatch }) {
+    begin({ dispatch, pool }) {
       const { enis } = known;
+      if (!args.drain) stack.use(keepOrphansAway(orphansOptions(options, host, known, pool)));
       dispatch(
         enis === undefined
           ? { kind: "ticked" }
           : { kind: "described", scope: { by: "instance" }, views: enis },
       );
     },
+  };
+}
+
+function orphansOptions(
+  { log, config }: Pick<EniNodeOptions, "log" | "config">,
+  host: Host,
+  { cloud, node }: Known,
+  pool: () => Pool,
+): OrphansOptions {
+  return {
+    cloud,
+    instance: node.instance,
+    pool,
+    quarantineMs: config.eni.orphanAfterMs,
+    timers: host.timers,
+    seed: host.drawSeed(),
+    log,
+    onBug: (error) => log.error({ err: error }, "the look for ENIs without an owner failed by a bug"),
   };
 }
 

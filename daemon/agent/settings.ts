@@ -7,12 +7,8 @@ import { type SecurityGroupId } from "../../proto/ids.ts";
 import { type NodeIdentity } from "../core/cloud.ts";
 import { type EniConf } from "../core/config/eni-conf.ts";
 import { type PoolBounds } from "../core/config/pool-bounds.ts";
+import { tagsOfInstance } from "../core/eni-tags.ts";
 import { type PoolSettings } from "../core/pool/model.ts";
-
-/** Tags of every ENI that this agent makes: who made it, and for which instance. */
-export function ownTags(node: NodeIdentity): Readonly<Record<string, string>> {
-  return { creator: "terway", "terway-instance": node.instance };
-}
 
 export function poolSettings(
   config: EniConf,
@@ -32,7 +28,7 @@ export function poolSettings(
     eniPolicy: config.eniPolicy,
     securityGroups,
     eniTags: config.eniTags,
-    ownTags: ownTags(node),
+    ownTags: tagsOfInstance(node.instance),
     ...(config.resourceGroup !== undefined && { resourceGroup: config.resourceGroup }),
     ...(Object.keys(config.eniTagFilter).length > 0 && { adoptTags: config.eniTagFilter }),
   };

@@ -40,6 +40,9 @@ export type FailureRule = {
 
 const SECRET = "Secret alibaba-addon-secret, credential in eni_conf, environment or RAM role";
 
+const NO_SUCH_INSTANCE =
+  "the account of the access key ({source}) has no such instance in this region: use a key of the account that owns the node";
+
 export const FAILURE_RULES: readonly FailureRule[] = [
   {
     code: /Throttling/,
@@ -132,9 +135,14 @@ export const FAILURE_RULES: readonly FailureRule[] = [
   },
   {
     code: /^(?:InvalidEcsId|InvalidInstanceId)\.NotFound$/,
+    actions: ["DescribeInstanceAttribute"],
+    class: "gone",
+    remedy: NO_SUCH_INSTANCE,
+  },
+  {
+    code: /^(?:InvalidEcsId|InvalidInstanceId)\.NotFound$/,
     class: "configuration",
-    remedy:
-      "the account of the access key ({source}) has no such instance in this region: use a key of the account that owns the node",
+    remedy: NO_SUCH_INSTANCE,
   },
   {
     code: /^InvalidIp\.IpUnassigned$/,

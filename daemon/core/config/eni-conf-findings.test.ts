@@ -54,6 +54,11 @@ const REFUSED: readonly (readonly [members: string, ...problems: readonly string
     '"address_cooldown":"-1s"',
     `2:20 address_cooldown is the string "-1s"; a duration from 0s to 1h, ${A_DURATION}`,
   ],
+
+  [
+    '"orphan_eni_after":"0s"',
+    `2:20 orphan_eni_after is the string "0s"; a duration from 1s to 24h, ${A_DURATION}`,
+  ],
   [
     '"cloud_timeout":"10 s"',
     `2:17 cloud_timeout is the string "10 s"; a duration from 1s to 2m, ${A_DURATION}`,

@@ -69,6 +69,7 @@ const DEFAULTS = {
   eniTags: {},
   eniTagFilter: {},
   cooldownMs: 30_000,
+  orphanAfterMs: 600_000,
   poolSyncPeriodMs: 120_000,
   idleReclaim: { intervalMs: 600_000, batchSize: 5, jitterFactor: 0.1 },
   instanceTypeLimits: {},

@@ -42,6 +42,8 @@ export type EniConf = {
   readonly eniTagFilter: Readonly<Record<string, string>>;
   readonly resourceGroup?: string;
   readonly cooldownMs: number;
+  /** An ENI of ours that nobody can claim is deleted after this. */
+  readonly orphanAfterMs: number;
   readonly poolSyncPeriodMs: number;
   readonly idleReclaim: IdleReclaim;
   /** By instance type, primary ENI and primary addresses included. */
@@ -121,6 +123,7 @@ function eniConfOf(values: EniValues): EniConf {
     eniTagFilter: values.eni_tag_filter,
     ...(values.resource_group_id === undefined ? {} : { resourceGroup: values.resource_group_id }),
     cooldownMs: values.address_cooldown,
+    orphanAfterMs: values.orphan_eni_after,
     poolSyncPeriodMs: values.ip_pool_sync_period,
     idleReclaim: {
       ...(values.idle_ip_reclaim_after === undefined ? {} : { afterMs: values.idle_ip_reclaim_after }),

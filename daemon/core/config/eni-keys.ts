@@ -105,6 +105,11 @@ const shape = {
     meaning: "How long a released address is kept back before another pod can get it.",
     ours: true,
   }),
+  orphan_eni_after: key(duration("1s", "24h").prefault("10m"), {
+    meaning:
+      "An ENI that an agent made, that is attached to nothing and that no living node can claim is deleted after so long. It is looked for six times less often.",
+    ours: true,
+  }),
   ip_pool_sync_period: key(duration("5s", "24h").prefault("120s"), {
     meaning: "How long there must be too many idle addresses before some are given back to the cloud.",
   }),

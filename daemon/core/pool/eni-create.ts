@@ -6,6 +6,7 @@
 import { type Fault } from "../../../proto/fault.ts";
 import { type EniId } from "../../../proto/ids.ts";
 import { type CloudFailure, type EniView } from "../cloud.ts";
+import { INTENT_TAG } from "../eni-tags.ts";
 import { placeAddress } from "./assign.ts";
 import { accountPauseMs, CONFIGURATION_RETRY_MS } from "./back-off.ts";
 import {
@@ -75,7 +76,9 @@ export function onCreateFailed(draft: Draft, slot: number, failure: CloudFailure
       eni.state = { ...state, call: backedOff(draft, state.call, failure) };
       return;
     case "new-token": {
-      const request = { ...state.request, token: newToken(draft, slot) };
+      const token = newToken(draft, slot);
+      const tags = { ...state.request.tags, [INTENT_TAG]: token };
+      const request = { ...state.request, token, tags };
       moveTo(draft, eni, { ...state, request, call: repeated(draft, state.call, failure) });
       return;
     }

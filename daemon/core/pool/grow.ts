@@ -6,6 +6,7 @@
  */
 import { type VSwitchId } from "../../../proto/ids.ts";
 import { type CreateEni } from "../cloud.ts";
+import { INTENT_TAG } from "../eni-tags.ts";
 import { type Family, wantsPairs } from "../ip-stack.ts";
 import {
   type Draft,
@@ -175,6 +176,7 @@ function startAssign(draft: Draft, eni: KnownEni, family: Family, count: number)
 function startCreate(draft: Draft, vSwitch: VSwitchId, count: number): void {
   const slot = freeSlot(draft.pool);
   const { ipStack, securityGroups, eniTags, ownTags, resourceGroup } = draft.pool.settings;
+  const token = newToken(draft, slot);
   const eni = putEni(draft, {
     slot,
     vSwitch,
@@ -185,13 +187,13 @@ function startCreate(draft: Draft, vSwitch: VSwitchId, count: number): void {
       unsure: false,
       call: FRESH,
       request: {
-        token: newToken(draft, slot),
+        token,
         vSwitch,
         securityGroups,
         secondaryCount: count - 1,
         // Those that one call cannot bring are asked for when the ENI serves.
         ...(wantsPairs(ipStack) ? { count6: Math.min(count, batch6Of(draft.pool)) } : {}),
-        tags: { ...eniTags, ...ownTags },
+        tags: { ...eniTags, ...ownTags, [INTENT_TAG]: token },
         ...(resourceGroup === undefined ? {} : { resourceGroup }),
       },
     },
