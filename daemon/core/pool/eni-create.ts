@@ -196,9 +196,7 @@ export function onAttachFailed(draft: Draft, slot: number, id: EniId, failure: C
       }
       break;
     case "eni-quota":
-      // Not under way any more: it does not count itself.
-      eni.state = { ...state, call: { tries: state.call.tries, retryAtMs: draft.nowMs } };
-      inhibitForQuota(draft, failure);
+      inhibitForQuota(draft, failure, slot);
       break;
     case "address-quota":
       onTooManyAddresses(draft, sizeOf(eni, "ipv4") - 1, failure);
@@ -290,19 +288,20 @@ export function onAttachUndone(draft: Draft, eni: KnownEni): void {
 }
 
 /** One more ENI is refused: no other one for a minute, and the next survey counts how many there are. */
-function inhibitForQuota(draft: Draft, failure: CloudFailure): void {
+function inhibitForQuota(draft: Draft, failure: CloudFailure, refusedSlot?: number): void {
   const { pool } = draft;
   inhibit(draft, failure.fault, Math.max(CONFIGURATION_RETRY_MS, failure.retryAfterMs ?? 0));
-  const ours = [...pool.enis.values()].filter(mayCount);
-  pool.refusedAtEnis = pool.foreign + ours.length;
+  const others = [...pool.enis.values()].filter((eni) => eni.slot !== refusedSlot && mayCount(eni));
+  pool.refusedAtEnis = pool.foreign + others.length;
   pool.survey = { atMs: draft.nowMs, tries: 0 };
 }
 
-/** True where the cloud may count the ENI as attached: attach calls cross each other, and a detach takes its time. */
-function mayCount({ state, look }: Eni): boolean {
-  // One that was refused because of its state, and is looked at therefore, may be attached by a call of a former run.
-  if (state.kind === "attaching") return state.call.retryAtMs === undefined || look !== undefined;
-  return state.kind === "linking" || state.kind === "ready" || state.kind === "detaching";
+/**
+ * True where the cloud may count the ENI as attached: attach calls cross each other, a detach takes its time, and what no view
+ * shows yet may have been attached by a call of a former run, whatever this run's own call was answered.
+ */
+function mayCount({ state }: Eni): boolean {
+  return state.kind !== "creating" && state.kind !== "deleting";
 }
 
 /** The account's limits are lifted by people or by other nodes: the pauses grow. */

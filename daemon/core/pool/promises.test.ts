@@ -123,7 +123,6 @@ const worldsOfPairs: fc.Arbitrary<World> = fc
   .map(([world, ipStack, addresses6PerEni, configured6]) => ({
     ...world,
     settings: { ...world.settings, ipStack },
-    configuredEnis: 3,
     addresses6PerEni,
     configured6,
   }));
@@ -265,6 +264,18 @@ const FOUND: [World, Move[]][] = [
     },
     movesOf("add 0 500, add 1 40000, wait 130000, restart, restart"),
   ],
+  // One more ENI is refused while a late view shows one as not attached that the former run has attached.
+  [
+    {
+      ...CALM_WORLD,
+      settings: { ...CALM_WORLD.settings, idleMin: 3, idleMax: 3 },
+      configuredEnis: 5,
+      broken: [3],
+      sizes: [4, 7],
+      lags: [1500],
+    },
+    movesOf("add 0 5000, wait 9000, add 1 500, wait 700, restart, add 2 500"),
+  ],
 ];
 
 const PAIRS_FOUND: [World, Move[]][] = [
@@ -294,6 +305,21 @@ const PAIRS_FOUND: [World, Move[]][] = [
       configured6: 3,
     },
     movesOf("wait 130000, add 2 500, add 0 500, restart, add 1 500, add 3 500, wait 700, restart ipv4"),
+  ],
+  // The same with two of them.
+  [
+    {
+      ...CALM_WORLD,
+      settings: { ...CALM_WORLD.settings, idleMin: 3, idleMax: 3, ipStack: "ipv6" },
+      configuredEnis: 5,
+      broken: [1],
+      sizes: [4, 200],
+      troubles: [0],
+      lags: [1500],
+      addresses6PerEni: 2,
+      configured6: 3,
+    },
+    movesOf("wait 2300, restart ipv4, add 0 500, add 1 500"),
   ],
 ];
 
