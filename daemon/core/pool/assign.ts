@@ -182,6 +182,7 @@ export function removeUnassigning(draft: Draft, eni: DraftEni, addresses: readon
   if (unassigningOf(eni).length === 0) delete eni.unassigning;
   giveBackAddresses(draft, eni.vSwitch, gone.filter((address) => !isIpv6(address)).length);
   eni.changedAtMs = draft.nowMs;
+  eni.shrankAtMs = draft.nowMs;
   persist(draft, eni);
 }
 

@@ -131,6 +131,8 @@ export type Eni = {
   readonly misses: number;
   /** When the cloud last changed its addresses: older views (and those that lag) say nothing about them. */
   readonly changedAtMs?: number;
+  /** When it last lost an address, also by a former run: views that lag still list it. */
+  readonly shrankAtMs?: number;
 };
 
 /** A pod that waits for an address, oldest first in `Pool.waiting`. */

@@ -276,6 +276,11 @@ const FOUND: [World, Move[]][] = [
     },
     movesOf("add 0 5000, wait 9000, add 1 500, wait 700, restart, add 2 500"),
   ],
+  // A late view, after a restart, lists an address that the former run has given back: nobody must get it.
+  [
+    { ...CALM_WORLD, settings: { ...CALM_WORLD.settings, cooldownMs: 20_000 }, lags: [1500] },
+    movesOf("wait 9000, add 7 500, del 7, wait 80700, restart, add 0 500, add 1 500"),
+  ],
 ];
 
 const PAIRS_FOUND: [World, Move[]][] = [
@@ -323,11 +328,12 @@ const PAIRS_FOUND: [World, Move[]][] = [
   ],
 ];
 
-/** "add POD WAIT_MS", "wait MS", "restart", "lose" (a restart without the records of attached ENIs), "restart IP_STACK". */
+/** "add POD WAIT_MS", "del POD", "wait MS", "restart", "lose" (a restart without the records of attached ENIs), "restart IP_STACK". */
 function movesOf(text: string): Move[] {
   return text.split(", ").map((word): Move => {
     const [kind = "", first = 0, second = 0] = word.split(" ");
     if (kind === "add") return { kind, pod: Number(first), waitMs: Number(second) };
+    if (kind === "del") return { kind, pod: Number(first) };
     if (kind === "wait") return { kind, forMs: Number(first) };
     const ipStack = STACKS.find((stack) => stack === first);
     return { kind: "restart", loses: kind === "lose", ...(ipStack === undefined ? {} : { ipStack }) };

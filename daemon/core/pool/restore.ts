@@ -102,15 +102,16 @@ function eniOf(record: EniRecord, unplaced: Map<IpAddress, Unplaced>, nowMs: num
   }
   const kinds = new Set(addresses.values().map(({ kind }) => kind));
   const isBusy = kinds.has("used") || kinds.has("cooling");
-  const state = stateOf(record.kind, isBusy, nowMs);
-  if (!kinds.has("unassigning")) return { ...common, facts: record.facts, addresses, state };
-  // The former run may have sent it: what the cloud lists decides.
+  // A clock that was set back meanwhile must not make it later than now.
+  const shrank = record.shrankAtMs !== undefined && { shrankAtMs: Math.min(record.shrankAtMs, nowMs) };
   return {
     ...common,
     facts: record.facts,
     addresses,
-    state,
-    unassigning: { unsure: true, call: { tries: 0 } },
+    state: stateOf(record.kind, isBusy, nowMs),
+    ...shrank,
+    // The former run may have sent it: what the cloud lists decides.
+    ...(kinds.has("unassigning") && { unassigning: { unsure: true, call: { tries: 0 } } }),
   };
 }
 

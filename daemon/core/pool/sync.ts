@@ -36,10 +36,14 @@ export function syncAddresses(draft: Draft, eni: KnownEni, view: EniView, askedM
     if (eni.refused !== undefined) lookIn(draft, eni, lagOf(draft, eni));
     return;
   }
+  if (isDoubtful(eni, listed, askedMs)) {
+    doubt(draft, eni);
+    return;
+  }
   const before = new Set(eni.addresses.keys());
   for (const address of listed) placeAddress(draft, eni, address);
   const found = [...eni.addresses.keys()].filter((address) => !before.has(address));
-  const lost = isDoubtful(eni, listed) ? doubt(draft, eni) : removeUnlisted(draft, eni, listed);
+  const lost = removeUnlisted(draft, eni, listed);
   if (found.length > 0 || lost > 0) {
     persist(draft, eni);
     note(
@@ -48,24 +52,32 @@ export function syncAddresses(draft: Draft, eni: KnownEni, view: EniView, askedM
       `${eni.facts.id}: ${found.length} addresses found, ${lost} gone, by what the cloud lists`,
     );
   }
-  if (eni.refused === undefined || eni.changedAtMs === draft.nowMs) return;
+  if (eni.refused === undefined) return;
   const { family, count } = eni.refused;
   delete eni.refused;
   if (count > 0 && !found.some((address) => isIpv6(address) === (family === "ipv6")))
     learnAddresses(draft, family, count, sizeOf(eni, family) + count - 1);
 }
 
-/** After a restart the last change is not known: an address may be missing in the view because it is too new. */
-function isDoubtful(eni: KnownEni, listed: ReadonlySet<string>): boolean {
-  return eni.changedAtMs === undefined && eni.addresses.keys().some((address) => !listed.has(address));
+/**
+ * After a restart the last change is not known: an address may be missing in the view because it is too new. Or it is listed
+ * although the former run has just given it back, and another node may have it by now.
+ */
+function isDoubtful(eni: KnownEni, listed: ReadonlySet<IpAddress>, askedMs: number): boolean {
+  const { changedAtMs, shrankAtMs, addresses } = eni;
+  if (changedAtMs !== undefined) return false;
+  const maySeeOld = shrankAtMs !== undefined && askedMs <= shrankAtMs + VIEW_LAG_MS;
+  return (
+    addresses.keys().some((address) => !listed.has(address)) ||
+    (maySeeOld && listed.keys().some((address) => !addresses.has(address)))
+  );
 }
 
-/** Wants a second view, later; nothing is lost yet. */
-function doubt(draft: Draft, eni: KnownEni): number {
+/** Wants a second view, later; nothing is found or lost yet. */
+function doubt(draft: Draft, eni: KnownEni): void {
   eni.changedAtMs = draft.nowMs;
   eni.refused ??= { family: "ipv4", count: 0 };
   lookIn(draft, eni, lagOf(draft, eni));
-  return 0;
 }
 
 /** How many addresses are dropped because the cloud does not list them. Those of pods stay, marked. */
@@ -82,6 +94,7 @@ function removeUnlisted(draft: Draft, eni: KnownEni, listed: ReadonlySet<string>
       continue;
     }
     eni.addresses.delete(address);
+    eni.shrankAtMs = draft.nowMs;
     lost += 1;
     if (state.kind === "cooling") draft.effects.push({ kind: "forget-cooldown", address });
   }
