@@ -21,7 +21,7 @@ import { unknownSenders } from "./nat.ts";
 import { follow, isSmall, look, type Model, type Pass, type PassPorts } from "./pass.ts";
 import { openSuspicion } from "./suspicion.ts";
 import { forgetTranslated } from "./translated.ts";
-import { openWatch } from "./watch.ts";
+import { openWatch, RTMGRP } from "../watch.ts";
 
 /** Everything is looked at this often though nothing was heard. */
 const RESYNC_MS = 30_000;
@@ -83,12 +83,20 @@ export type HybridNetwork = AsyncDisposable & {
   clean(): Promise<Result<void>>;
 };
 
+const GROUPS =
+  RTMGRP.LINK |
+  RTMGRP.NEIGH |
+  RTMGRP.IPV4_ADDRESS |
+  RTMGRP.IPV4_ROUTE |
+  RTMGRP.IPV6_ADDRESS |
+  RTMGRP.IPV6_ROUTE;
+
 type Counts = { looks: number; messages: number; removed: number; repaired: Record<string, number> };
 
 /** Listens from now on; does nothing until the first `apply` or `clean`. Disposal leaves the network as it is. */
 export async function openHybridNetwork(options: HybridOptions): Promise<Result<HybridNetwork>> {
   const keeper = new Keeper(options);
-  const watch = await openWatch(options.thread, keeper);
+  const watch = await openWatch(options.thread, { family: "route", bits: GROUPS }, keeper);
   if (!watch.ok) return watch;
   return ok({
     apply: (desired) => keeper.apply(desired),

@@ -6,12 +6,12 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { failed, ok, type Result } from "../../../proto/result.ts";
-import { readSome } from "../arrival.ts";
-import { jobFault } from "../client.ts";
-import { messagesOf, type RawMessage } from "../codec/header.ts";
-import { type SocketOptions } from "../job.ts";
-import { type SocketThread } from "../socket.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { readSome } from "./arrival.ts";
+import { jobFault } from "./client.ts";
+import { messagesOf, type RawMessage } from "./codec/header.ts";
+import { type SocketFamily, type SocketOptions } from "./job.ts";
+import { type SocketThread } from "./socket.ts";
 
 export type Watch = AsyncDisposable & {
   /** How often the kernel had more to tell than the socket could hold. */
@@ -35,20 +35,31 @@ const FETCH_BYTES = 64 * 1024;
 const PAUSE_MS = 1_000;
 /** ENOBUFS of <asm-generic/errno.h>. */
 const ENOBUFS = 105;
-/** RTMGRP_LINK, _NEIGH, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE of <linux/rtnetlink.h>. */
-const GROUPS = 0x1 | 0x4 | 0x10 | 0x40 | 0x100 | 0x400;
-const SOCKET: SocketOptions = {
-  domain: 16,
-  type: 3,
-  protocol: 0,
-  // struct sockaddr_nl
-  address: Uint8Array.of(16, 0, 0, 0, 0, 0, 0, 0, GROUPS & 0xff, GROUPS >> 8, 0, 0),
-  receiveTimeoutMs: READ_MS,
-};
+/** NETLINK_ROUTE and NETLINK_NETFILTER of <linux/netlink.h>. */
+const PROTOCOLS: Readonly<Record<SocketFamily, number>> = { route: 0, netfilter: 12 };
+
+/** What can be listened to: groups of one family, as bits (`nl_groups` of `struct sockaddr_nl`). */
+export type Groups = { readonly family: SocketFamily; readonly bits: number };
+
+/** RTMGRP_* of <linux/rtnetlink.h>; those of rules are 1 << (RTNLGRP_*_RULE - 1). */
+export const RTMGRP = {
+  LINK: 0x1,
+  NEIGH: 0x4,
+  IPV4_ADDRESS: 0x10,
+  IPV4_ROUTE: 0x40,
+  IPV4_RULE: 0x80,
+  IPV6_ADDRESS: 0x100,
+  IPV6_ROUTE: 0x400,
+  IPV6_RULE: 0x4_0000,
+} as const;
 
 /** Resolves when it listens: what happens from then on is seen, or `lost` is called. */
-export async function openWatch(thread: SocketThread, watcher: Watcher): Promise<Result<Watch>> {
-  const opened = await thread.run({ kind: "open", socket: SOCKET });
+export async function openWatch(
+  thread: SocketThread,
+  groups: Groups,
+  watcher: Watcher,
+): Promise<Result<Watch>> {
+  const opened = await thread.run({ kind: "open", socket: socketOf(groups) });
   if (opened.kind !== "opened") return failed(jobFault("listening to changes of the network", opened));
   const { fd } = opened;
   const stop = new AbortController();
@@ -98,4 +109,13 @@ export async function openWatch(thread: SocketThread, watcher: Watcher): Promise
       await thread.run({ kind: "close", fd });
     },
   });
+}
+
+function socketOf({ family, bits }: Groups): SocketOptions {
+  // struct sockaddr_nl: AF_NETLINK, padding, port, groups
+  const address = new Uint8Array(12);
+  const view = new DataView(address.buffer);
+  view.setUint16(0, 16, true);
+  view.setUint32(8, bits, true);
+  return { domain: 16, type: 3, protocol: PROTOCOLS[family], address, receiveTimeoutMs: READ_MS };
 }
