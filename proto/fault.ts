@@ -268,7 +268,7 @@ export function remedyFor(fault: Fault): string {
     case "interface-exists":
       return "delete the interface, or use a fresh network namespace";
     case "store":
-      return "check the disk of the state directory (full? read-only?)";
+      return "pods that run are not touched; the agent and the runtime try again until it can be written";
     case "cannot-serve":
       return "start terwayd on this node if it is not running; else give it more addresses: a vSwitch with free ones for this zone in eni-config, or on premises a larger block";
     case "pods-affected":

@@ -11,6 +11,7 @@ describe("parseArguments()", () => {
         stateDir: "/var/lib/terway",
         socketPath: "/var/run/terway/agent.sock",
         spoolDir: "/var/lib/terway/spool",
+        bootIdPath: "/proc/sys/kernel/random/boot_id",
         logLevel: "info",
         drain: false,
         check: false,

@@ -29,6 +29,8 @@ export type Arguments = {
   readonly socketPath: string;
   /** Where the plugin keeps DELs while no agent answers. */
   readonly spoolDir: string;
+  /** What the kernel calls this boot. */
+  readonly bootIdPath: string;
   /** Where the runtime looks for its configuration; absent where somebody else puts it there. */
   readonly cniConfDir?: string;
   /** Where the node's root is; absent where its programs need not be kept from our links. */
@@ -42,6 +44,8 @@ export type Arguments = {
   readonly help: boolean;
 };
 
+const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
+
 export const USAGE = `terwayd: gives ENI addresses to the pods of this node
 
   --config DIR      mounted ConfigMap eni-config: eni_conf, 10-terway.conf   (${DEFAULT_CONFIG_DIR})
@@ -49,6 +53,7 @@ export const USAGE = `terwayd: gives ENI addresses to the pods of this node
   --state-dir DIR   where the database is kept                               (${DEFAULT_STATE_DIR})
   --socket PATH     where the CNI plugin finds the agent                     (${DEFAULT_SOCKET})
   --spool-dir DIR   where the CNI plugin keeps DELs while no agent answers   (spool in the state directory)
+  --boot-id-file F  what the kernel calls this boot                          (${BOOT_ID_PATH})
   --cni-conf-dir D  write 10-terway.conflist there when pods can be served   (not written)
   --host-root DIR   the node's root: drop-in files below it keep NetworkManager,
                     systemd-networkd and cloud-init from our links and ENIs  (not written)
@@ -77,6 +82,7 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
         "state-dir": { type: "string", default: DEFAULT_STATE_DIR },
         socket: { type: "string", default: DEFAULT_SOCKET },
         "spool-dir": { type: "string" },
+        "boot-id-file": { type: "string", default: BOOT_ID_PATH },
         "cni-conf-dir": { type: "string" },
         "host-root": { type: "string" },
         "hybrid-conf": { type: "string" },
@@ -100,6 +106,7 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
       stateDir: values["state-dir"],
       socketPath: values.socket,
       spoolDir: values["spool-dir"] ?? join(values["state-dir"], "spool"),
+      bootIdPath: values["boot-id-file"],
       ...(cniConfDir !== undefined && { cniConfDir }),
       ...(hostRoot !== undefined && { hostRoot }),
       ...(hybrid.value !== undefined && { hybrid: hybrid.value }),

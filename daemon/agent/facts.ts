@@ -10,7 +10,7 @@ import { type SecurityGroupId, type VSwitchId } from "../../proto/ids.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Cloud, type EniView, type NodeIdentity, type VSwitchView } from "../core/cloud.ts";
 import { type IpStack, wantsPairs } from "../core/ip-stack.ts";
-import { type Stored } from "../store/store.ts";
+import { type Stored } from "../store/rows.ts";
 import { type StoreChange } from "../store/schema.ts";
 
 /** Why the agent cannot start: one sentence with the remedy. */

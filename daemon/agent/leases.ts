@@ -143,7 +143,12 @@ export async function remove(pods: Pods, lease: LeaseRow): Promise<Result<void>>
     return removed;
   }
   const released = release(pods, lease);
-  log.info({ ...about, tookMs: roundMs(nowMs() - startedMs) }, "pod detached");
+  if (released.ok) log.info({ ...about, tookMs: roundMs(nowMs() - startedMs) }, "pod detached");
+  else
+    log.warn(
+      { ...about, fault: released.fault },
+      "the pod is detached, and its address kept until that is written",
+    );
   return released;
 }
 

@@ -46,6 +46,20 @@ describe("startLoop()", () => {
     vi.useRealTimers();
   });
 
+  it("leaves an event with changes of its own to the one who sent it, where it could not be written", async () => {
+    vi.useFakeTimers();
+    const { loop, failWrites } = lab();
+    await loop.acquire({ attachment: attachment("a"), deadlineMs: performance.now() + 1000, leaseOf });
+    failWrites(true);
+    const happening: Happening = { kind: "released", attachment: attachment("a") };
+    expect(loop.dispatch(happening, [{ kind: "delete-lease", ...attachment("a") }]).ok).toBe(false);
+    failWrites(false);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(loop.pool().enis.get(0)?.addresses.get(VIEW.primary)?.kind).toBe("used");
+    loop[Symbol.dispose]();
+    vi.useRealTimers();
+  });
+
   it("ends the wait of a pod that was deleted, and of all when it stops", async () => {
     const { loop } = lab();
     const deadlineMs = performance.now() + 60_000;

@@ -26,7 +26,10 @@ export type Grant = Granted & { readonly storeMs: number };
 
 export type Loop = Disposable & {
   readonly pool: () => Pool;
-  /** Handles the event, after those that are waiting. `changes` are written in the same transaction. */
+  /**
+   * Handles the event, after those that are waiting. `changes` are written in the same transaction; where it fails, nothing has
+   * happened, and only events without changes are tried again.
+   */
   readonly dispatch: (happening: Happening, changes?: readonly StoreChange[]) => Result<void>;
   /** Asks for an address and waits for it; the lease that `leaseOf` makes is on disk when it resolves. */
   readonly acquire: (request: {
@@ -90,8 +93,10 @@ export function startLoop(options: LoopOptions): Loop {
         { fault: written.fault, event: event.kind },
         "the state could not be written; nothing was changed",
       );
-      // Who asks for an address hears of the failure and can ask again; the other events are facts that cannot be unsaid.
-      if (event.kind !== "add-requested") timers.after(WRITE_RETRY_MS, () => dispatch(happening, changes));
+      // Who asks for an address, or has changes of its own to write, hears of the failure and can ask again; what it holds
+      // stays as it is. The other events are facts that cannot be unsaid.
+      if (event.kind !== "add-requested" && changes.length === 0)
+        timers.after(WRITE_RETRY_MS, () => dispatch(happening, changes));
       return written;
     }
     pool = next.pool;

@@ -5,16 +5,19 @@
  */
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { type Fault } from "../../proto/fault.ts";
+import { uptime } from "node:os";
+import { describeFault, type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type AgentApi, openRpcServer } from "../rpc/server.ts";
 import { openForwardAccept } from "../firewall/forward.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { drained } from "./drain.ts";
-import { sentence, type StartFault } from "./facts.ts";
+import { type StartFault } from "./facts.ts";
 import { keepForwarding, stopForwarding } from "./forward.ts";
+import { SYSTEM_HOST } from "./host.ts";
 import { removeHostFiles } from "./host-files.ts";
-import { type NodeOptions, nowMs } from "./node-options.ts";
+import { type NodeOptions } from "./node-options.ts";
+import { openPatiently, statusWith, watchStore } from "./open-store.ts";
 import { keepPublished } from "./publish.ts";
 import { type Running } from "./serving.ts";
 
@@ -29,7 +32,7 @@ export async function runNode(
   { args, log, stop }: NodeOptions,
   open: OpenNode,
 ): Promise<Result<void, StartFault>> {
-  const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+  const bootId = (await readFile(args.bootIdPath, "utf8")).trim();
   let api = refusing("it is starting");
   const rpc = await openRpcServer({
     socketPath: args.socketPath,
@@ -45,10 +48,22 @@ export async function runNode(
   });
   if (!rpc.ok) return failed({ text: rpc.fault });
   await using server = rpc.value;
-  const opened = openStore({ directory: args.stateDir, bootId, nowMs: nowMs() });
-  if (!opened.ok) return failed({ text: sentence(opened.fault) });
-  using store = opened.value;
+  const opened = await openPatiently({
+    open: () =>
+      openStore({ directory: args.stateDir, bootId, nowMs: SYSTEM_HOST.nowMs(), uptimeMs: uptimeMs() }),
+    onWait(fault) {
+      api = refusing(describeFault(fault), fault);
+    },
+    timers: SYSTEM_HOST.timers,
+    isPatient: !args.drain,
+    stop,
+    log,
+  });
+  if (!opened.ok) return stop.aborted ? ok(undefined) : opened;
+  using store = watchStore(opened.value, SYSTEM_HOST.timers.elapsedMs, log);
   for (const notice of store.notices) log.warn(notice);
+  if (store.lost !== undefined) log.info({ why: store.lost }, "what the node has is found out anew");
+  api = refusing("it is starting");
   const parts = await open(store);
   if (!parts.ok) return parts;
   await using running = parts.value;
@@ -61,7 +76,7 @@ export async function runNode(
     return outcome;
   }
   await using _forwarding = await keepForwarding(openForwardAccept(), log);
-  ({ api } = running);
+  api = { ...running.api, status: () => statusWith(store, running.api.status) };
   server.setServing(true);
   log.info({ socket: args.socketPath, tookMs: Math.round(performance.now()) }, "serving");
   await keepPublished(args, log, stop);
@@ -74,13 +89,18 @@ export async function runNode(
   return ok(undefined);
 }
 
-/** Asks the caller to try again. */
-function refusing(reason: string): AgentApi {
+/** Asks the caller to try again: at ADD with the cause, if there is one. A DEL is then kept by the plugin. */
+function refusing(reason: string, cause?: Fault): AgentApi {
   const fault: Fault = { kind: "not-ready", reason };
   const refuse = async (): Promise<Result<never>> => failed(fault);
   const status = async (): Promise<Result<never>> =>
     failed({ kind: "cannot-serve", reason: `the terway agent is not ready: ${reason}` });
-  return { add: refuse, del: refuse, check: refuse, gc: refuse, status };
+  return { add: async () => failed(cause ?? fault), del: refuse, check: refuse, gc: refuse, status };
+}
+
+/** CLOCK_BOOTTIME, to a hundredth of a second: /proc/uptime of proc(5). */
+function uptimeMs(): number {
+  return uptime() * 1000;
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

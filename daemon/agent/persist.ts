@@ -17,7 +17,7 @@ import {
   type LeaseRecord,
 } from "../core/pool/records.ts";
 import { type LeaseRow, type StoreChange } from "../store/schema.ts";
-import { type Stored } from "../store/store.ts";
+import { type Stored } from "../store/rows.ts";
 
 /** What the effects of a step want written. `pool` is the pool after the step. */
 export function storeChanges(

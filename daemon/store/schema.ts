@@ -65,8 +65,14 @@ export type LeaseRow = {
   readonly bandwidth?: string;
 };
 
-/** Keys of `meta`. `hybrid`: the hybrid network in the format of its file, as it last had a record of this node. */
-export type MetaKey = "limits" | "facts" | "hybrid";
+/**
+ * Keys of `meta`. `hybrid`: the hybrid network in the format of its file, as it last had a record of this node. `checked`: of no
+ * meaning, written to see whether it can be.
+ */
+export type MetaKey = "limits" | "facts" | "hybrid" | "checked";
+
+/** Keys of `meta` that are the store's own: see `migrate.ts`. */
+export const META_OF_STORE = { boot: "boot", epoch: "epoch", lost: "lost" } as const;
 
 export type StoreChange =
   | { readonly kind: "put-lease"; readonly lease: LeaseRow }
@@ -80,7 +86,9 @@ export type StoreChange =
   | { readonly kind: "delete-eni"; readonly slot: number }
   | { readonly kind: "put-cooldown"; readonly address: string; readonly untilMs: number }
   | { readonly kind: "delete-cooldown"; readonly address: string }
-  | { readonly kind: "put-meta"; readonly key: MetaKey; readonly value: string };
+  | { readonly kind: "put-meta"; readonly key: MetaKey; readonly value: string }
+  /** What was lost with a former database is known again: written together with it. */
+  | { readonly kind: "rebuilt" };
 
 /** What outlives the boot must survive a power loss; leases die with the boot (docs/decisions.md, store). */
 export function outlivesBoot(change: StoreChange): boolean {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Boot } from "./migrate.ts";
 import { type LeaseRow } from "./schema.ts";
 import { openStore, type Store } from "./store.ts";
 
@@ -58,10 +59,18 @@ const FORMER = `
   INSERT INTO cooldown VALUES ('10.0.0.6', 1700);
 `;
 
-function open(bootId = "boot-1"): Store {
-  const opened = openStore({ directory, bootId, nowMs: 42 });
+function openWhen(boot: Boot): Store {
+  const opened = openStore({ directory, ...boot });
   if (!opened.ok) throw new Error(JSON.stringify(opened.fault));
   return opened.value;
+}
+
+function open(bootId = "boot-1"): Store {
+  return openWhen({ bootId, nowMs: 42, uptimeMs: 2 });
+}
+
+function until(store: Store): number | undefined {
+  return store.load().cooldowns[0]?.untilMs;
 }
 
 describe("openStore()", () => {
@@ -175,40 +184,58 @@ describe("openStore()", () => {
     expect(store.load()).toMatchObject({ leases: [], enis: [{ slot: 0, record: "kept" }], meta: {} });
   });
 
-  it("sets a damaged database aside and begins a new one", () => {
-    writeFileSync(
-      join(directory, "agent.db"),
-      "this is no database, and long enough to be read as one ".repeat(40),
-    );
-    using store = open();
-    expect(store.notices).toEqual([expect.stringContaining("agent.db.damaged-42")]);
-    expect(store.write([{ kind: "put-lease", lease: LEASE }]).ok).toBe(true);
-    expect(readdirSync(directory)).toContain("agent.db.damaged-42");
-  });
-
   it("leaves a database of a newer agent alone", () => {
     open()[Symbol.dispose]();
     const newer = new DatabaseSync(join(directory, "agent.db"));
     newer.exec("PRAGMA user_version=99");
     newer.close();
-    const opened = openStore({ directory, bootId: "boot-1", nowMs: 42 });
-    expect(opened).toMatchObject({ ok: false, fault: { reason: expect.stringContaining("newer terwayd") } });
-    expect(readdirSync(directory)).not.toContain("agent.db.damaged-42");
+    const opened = openStore({ directory, bootId: "boot-1", nowMs: 42, uptimeMs: 2 });
+    const reason =
+      "it was written by a newer terwayd (schema 99, this one knows 3): install that version again, or drain the node with it first";
+    const fault = { kind: "store", op: `open ${join(directory, "agent.db")}`, reason };
+    expect(opened).toEqual({ ok: false, fault: { kind: "newer", fault } });
+    expect(readdirSync(directory).filter((name) => name.includes("damaged"))).toEqual([]);
   });
 
   it("says what is wrong where it cannot write at all", () => {
     writeFileSync(join(directory, "file"), "");
-    const opened = openStore({ directory: join(directory, "file/below"), bootId: "b", nowMs: 0 });
+    const opened = openStore({
+      directory: join(directory, "file/below"),
+      bootId: "b",
+      nowMs: 0,
+      uptimeMs: 0,
+    });
     expect(opened).toMatchObject({
       ok: false,
-      fault: { kind: "store", reason: expect.stringContaining("ENOTDIR") },
+      fault: { kind: "other", fault: { kind: "store", reason: expect.stringContaining("ENOTDIR") } },
     });
+  });
+
+  it("moves cooldowns with a clock that was set, and only then", () => {
+    {
+      using store = openWhen({ bootId: "b", nowMs: 1_000_000, uptimeMs: 100_000 });
+      store.write([{ kind: "put-cooldown", address: "10.0.0.6", untilMs: 1_030_000 }]);
+    }
+    {
+      using store = openWhen({ bootId: "b", nowMs: 1_005_000, uptimeMs: 104_900 });
+      expect([until(store), store.notices]).toEqual([1_030_000, []]);
+    }
+    {
+      // An hour forward, while 5 s passed; and back again.
+      using store = openWhen({ bootId: "b", nowMs: 4_610_000, uptimeMs: 110_000 });
+      expect(until(store)).toBe(4_629_900);
+      expect(store.notices).toEqual([
+        "the clock was set by 3600 s since the last run: the ends of 1 cooldowns were moved with it",
+      ]);
+    }
+    using store = openWhen({ bootId: "b", nowMs: 1_015_000, uptimeMs: 115_000 });
+    expect(until(store)).toBe(1_029_900);
   });
 
   it("keeps leases when the process is killed", () => {
     const program = `
       import { openStore } from ${JSON.stringify(join(import.meta.dirname, "store.ts"))};
-      const { value: store } = openStore({ directory: ${JSON.stringify(directory)}, bootId: "boot-1", nowMs: 0 });
+      const { value: store } = openStore({ directory: ${JSON.stringify(directory)}, bootId: "boot-1", nowMs: 0, uptimeMs: 0 });
       store.write([{ kind: "put-lease", lease: ${JSON.stringify(LEASE)} }]);
       process.kill(process.pid, "SIGKILL");`;
     const child = spawnSync(process.execPath, ["--input-type=module-typescript", "-e", program], {

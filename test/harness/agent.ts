@@ -83,10 +83,11 @@ function commandOf(options: AgentOptions | HybridAgentOptions): string[] {
   ];
 }
 
-/** Starts it and waits until its health service says SERVING; fails with its log where it ends instead. */
+/** Starts it and waits until its health service says SERVING, or `isUp`; fails with its log where it ends instead. */
 export async function startAgent(
   options: AgentOptions | HybridAgentOptions,
   timeoutMs = 30_000,
+  isUp: (socketPath: string) => Promise<boolean> = isServing,
 ): Promise<Agent> {
   const [file = "", ...args] = commandOf(options);
   const child = background(file, args, { logPath: join(options.directory, "agent.log") });
@@ -99,7 +100,7 @@ export async function startAgent(
     `terwayd in ${options.namespace} serves`,
     async () => {
       if (ended !== undefined) throw new Error(`terwayd ended with ${ended}:\n${child.output()}`);
-      return isServing(socketPath);
+      return isUp(socketPath);
     },
     timeoutMs,
     10,
