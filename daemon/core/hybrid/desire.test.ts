@@ -64,6 +64,7 @@ describe("desireOf()", () => {
             path: "vxlan",
           },
         ],
+        unroutable: [],
         sourceNat: {
           enabled: true,
           exempt: ["10.245.0.0/16", "10.20.0.0/16", "172.21.0.0/20", "192.168.7.0/24"],
@@ -82,6 +83,8 @@ describe("desireOf()", () => {
     expect(desired.peers.map(({ name }) => name)).toEqual(["idc-2"]);
     expect(desired.sourceNat.enabled).toBe(false);
     expect(unreachable.map(({ name }) => name)).toEqual(["idc-4", "idc-3"]);
+    // What a refused record says is not known to be its node's.
+    expect(desired.unroutable).toEqual([{ name: "idc-3", blocks: ["10.245.3.0/24"] }]);
     expect(unreachable[1]?.reason).toBe(
       "idc-1 (10.10.1.11/24) and idc-3 (10.10.2.13/24) are not known to be on one link; mode is Underlay with fallback None",
     );

@@ -43,6 +43,7 @@ export function ownRecord({ nodes, refused }: HybridView, name: string): Result<
 export function desireOf({ network, nodes, refused }: HybridView, own: HybridNode, uplink: Uplink): Desire {
   const peers: HybridPeer[] = [];
   const fabric: HybridNode[] = [];
+  const unroutable: HybridDesired["unroutable"][number][] = [];
   const unreachable: Unreachable[] = refused.map(({ name, reasons }) => ({
     name,
     reason: reasons.join("; "),
@@ -61,6 +62,7 @@ export function desireOf({ network, nodes, refused }: HybridView, own: HybridNod
         break;
       case "unroutable":
         unreachable.push({ name: node.name, reason: path.reason });
+        unroutable.push({ name: node.name, blocks: blocksOf(node) });
         break;
       default:
         path satisfies never;
@@ -75,6 +77,7 @@ export function desireOf({ network, nodes, refused }: HybridView, own: HybridNod
       blocks: blocksOf(own),
       ...(overlay !== undefined && { overlay }),
       peers,
+      unroutable,
       sourceNat: {
         enabled: network.sourceNat,
         exempt: [

@@ -23,6 +23,8 @@ export type HybridDesired = {
   readonly overlay?: OverlayDevice;
   /** Without the node itself, and without those that cannot be reached. */
   readonly peers: readonly HybridPeer[];
+  /** Nodes that are known and cannot be reached: what is sent to their pods is refused here, and goes out by no default route. */
+  readonly unroutable: readonly Pick<HybridPeer, "name" | "blocks">[];
   readonly sourceNat: SourceNat;
 };
 

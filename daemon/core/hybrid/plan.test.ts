@@ -19,6 +19,7 @@ const OVERLAY: HybridDesired = {
   blocks: [cidr("10.245.1.0/24"), cidr("fd00:245:1::/64")],
   overlay: { vni: 1, udpPort: 8472, mac: mac("0a:58:00:00:00:01"), mtu: 1450, local: ip("10.10.0.1") },
   peers: [peer(2, "vxlan"), peer(3, "direct")],
+  unroutable: [peer(4, "direct")],
   sourceNat: { enabled: true, exempt: [cidr("10.245.0.0/16"), cidr("fd00:245::/32")], exemptNodes: [] },
 };
 
@@ -80,6 +81,15 @@ describe("planHybrid()", () => {
       thing.kind === "route" && thing.type === undefined ? [thing.to] : [],
     );
     expect(routes).toEqual(["10.245.2.0/24", "fd00:245:2::/64", "10.245.5.0/24"]);
+    // What is sent to blocks that have no way is refused here; a block that another peer has goes by its way.
+    const ends = [...things.values()].flatMap((thing) =>
+      thing.kind === "route" && thing.type === "unreachable" ? [thing.to] : [],
+    );
+    const families = [1, 4, 6, 7, 8].flatMap((number) => [
+      `10.245.${number}.0/24`,
+      `fd00:245:${number}::/64`,
+    ]);
+    expect(ends).toEqual([...families, "10.245.9.0/24"]);
     const { overlay: ___, ...none } = OVERLAY;
     expect(planHybrid(none, { uplink: DEVICES.uplink }).refused).toEqual([
       { peer: "node2", reason: "its path is VXLAN, and this node has no overlay" },

@@ -74,6 +74,7 @@ export function planHybrid(desired: HybridDesired, devices: HybridDevices, befor
   const things = new Map<string, HybridThing>();
   for (const block of blocks)
     for (const thing of ownThings(block, devices.overlay)) things.set(keyOf(thing), thing);
+  for (const { blocks: theirs } of desired.unroutable) refuseAll(theirs, things);
   for (const [key, thing] of nodeEntries(sourceNat.exemptNodes, "direct", families)) things.set(key, thing);
   const own = new Set<IpCidr>(blocks);
   const parts = new Map<string, PeerPart>();
@@ -136,12 +137,27 @@ function addPart(part: PeerPart, planned: Planned): readonly string[] {
     return by === undefined || by === name;
   };
   for (const [key, thing] of part.elements) things.set(key, thing);
-  if (part.tunnelKey !== undefined && !isFree(part.tunnelKey, vtepMac ?? "its MAC")) return reasons;
+  if (part.tunnelKey !== undefined && !isFree(part.tunnelKey, vtepMac ?? "its MAC")) {
+    refuseAll(part.peer.blocks, things);
+    return reasons;
+  }
   for (const { block, routeKey, entries } of part.blocks) {
     if (own.has(block)) reasons.push(`${block} is this node's already`);
     else if (isFree(routeKey, block)) for (const [key, thing] of entries) things.set(key, thing);
   }
   return reasons;
+}
+
+/**
+ * The end of a block: who sends there is told that nobody is. After all that anybody else says about the very block, so it
+ * is in the way of nobody's route.
+ */
+function endOf(to: IpCidr): HybridThing {
+  return { kind: "route", place: "node", table: TABLE.main, type: "unreachable", to, metric: METRIC.own };
+}
+
+function refuseAll(blocks: readonly IpCidr[], things: Map<string, HybridThing>): void {
+  for (const thing of blocks.map(endOf)) things.set(keyOf(thing), thing);
 }
 
 function ownThings(block: IpCidr, device: Device | undefined): readonly HybridThing[] {
@@ -151,7 +167,7 @@ function ownThings(block: IpCidr, device: Device | undefined): readonly HybridTh
     ...(device === undefined
       ? []
       : [{ kind: "address", place: "node", device, address, prefixLength } as const]),
-    { kind: "route", place: "node", table: TABLE.main, type: "unreachable", to: block, metric: METRIC.own },
+    endOf(block),
   ];
 }
 
@@ -180,7 +196,8 @@ function partOf(
     ...(path === "direct" ? nodeEntries(ips, "direct", families) : []),
   ];
   const tunnel = path === "vxlan" ? tunnelOf(overlay, devices.overlay, peer) : undefined;
-  if (typeof tunnel === "string") return { peer, elements, blocks: [], reasons: [tunnel] };
+  if (typeof tunnel === "string")
+    return { peer, elements, blocks: peer.blocks.map(refusedBlock), reasons: [tunnel] };
   const blocks: { block: IpCidr; routeKey: string; entries: readonly Entry[] }[] = [];
   const reasons: string[] = [];
   for (const block of peer.blocks) {
@@ -188,10 +205,17 @@ function partOf(
       tunnel === undefined ? directThings(peer, block, devices.uplink) : tunnelThings(block, tunnel);
     const entries = things.map((thing) => [keyOf(thing), thing] as const);
     const last = entries.at(-1);
-    if (last === undefined) reasons.push(`it has no node address of the family of ${block}`);
-    else blocks.push({ block, routeKey: last[0], entries });
+    if (last === undefined) {
+      reasons.push(`it has no node address of the family of ${block}`);
+      blocks.push(refusedBlock(block));
+    } else blocks.push({ block, routeKey: last[0], entries });
   }
   return { peer, elements, blocks, reasons, ...(tunnel && { tunnelKey: keyOf(tunnel) }) };
+}
+
+function refusedBlock(block: IpCidr): PeerPart["blocks"][number] {
+  const end = endOf(block);
+  return { block, routeKey: keyOf(end), entries: [[keyOf(end), end]] };
 }
 
 /** The route last. None where the peer has no address that the route could be by. */

@@ -47,6 +47,44 @@ export async function carryOut(
   for (const round of rounds) {
     const done = await carryRound(client, round, actual);
     if (!done.ok) return done;
+    messages += done.value.messages;
+    for (const failure of done.value.failures) {
+      if (!isInItsOwnWay(failure)) {
+        failures.push(failure);
+        continue;
+      }
+      const anew = await makeAnew(client, failure.change, actual);
+      if (!anew.ok) return anew;
+      failures.push(...anew.value.failures.map(({ fault }) => ({ change: failure.change, fault })));
+      messages += anew.value.messages;
+    }
+  }
+  return ok({ failures, messages });
+}
+
+/**
+ * The gateway of an IPv6 route into the overlay is within its own destination: while the route that it replaces leads
+ * elsewhere, the kernel finds the gateway by that one and refuses it, `onlink` or not.
+ */
+function isInItsOwnWay({ change, fault }: Failure): boolean {
+  const { kind, thing } = change;
+  return kind === "replace" && thing.kind === "route" && fault.kind === "kernel" && fault.errno === "EINVAL";
+}
+
+async function makeAnew(
+  client: Client,
+  { thing }: Change,
+  actual: Map<string, HybridThing>,
+): Promise<Result<Carried>> {
+  const failures: Failure[] = [];
+  let messages = 0;
+  const changes: readonly Change[] = [
+    { kind: "remove", thing: actual.get(keyOf(thing)) ?? thing },
+    { kind: "add", thing },
+  ];
+  for (const change of changes) {
+    const done = await carryRound(client, [change], actual);
+    if (!done.ok) return done;
     failures.push(...done.value.failures);
     messages += done.value.messages;
   }

@@ -38,6 +38,7 @@ export type LabSettings = {
   readonly sourceNat?: boolean;
   readonly ipv6?: boolean;
   readonly peers?: readonly NodeNumber[];
+  readonly unroutable?: readonly NodeNumber[];
   readonly complete?: boolean;
   readonly mtu?: number;
 };
@@ -106,6 +107,7 @@ export function labDesired(lab: HybridLab, number: NodeNumber, settings: LabSett
       },
     }),
     peers: peers.map((other) => labPeer(other, path, ipv6)),
+    unroutable: (settings.unroutable ?? []).map((other) => labPeer(other, path, ipv6)),
     sourceNat: {
       enabled: sourceNat,
       exempt: [cidr("10.245.0.0/16"), ...(ipv6 ? [cidr("fd00:245::/32")] : [])],
@@ -165,7 +167,9 @@ function buildFabric(fabric: string, outside: string): void {
 
 function buildNode(node: string, fabric: string, number: NodeNumber): void {
   const subnet = subnetOf(number);
-  const settings = "net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=1";
+  // ICMP errors without a limit: tests ask for more of them than a host sends in a second.
+  const settings =
+    "net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=1 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0";
   sh(`ip netns exec ${node} sysctl -qw ${settings}`);
   sh(`ip -n ${fabric} link add n${number} type veth peer name eth0 netns ${node}`);
   sh(`ip -n ${fabric} link set n${number} master br${subnet} up`);

@@ -13,7 +13,7 @@ let networks: LabNetworks;
 beforeAll(async () => {
   lab = openHybridLab();
   networks = await openLabNetworks(lab);
-  for (const place of [lab.outside, ...NUMBERS.map((number) => lab.node(number))]) count(place);
+  for (const place of [lab.outside, lab.fabric, ...NUMBERS.map((number) => lab.node(number))]) count(place);
 });
 
 afterAll(async () => {
@@ -32,7 +32,7 @@ function count(namespace: string): void {
     "add chain inet seen pre { type filter hook prerouting priority -400; }",
     "add counter inet seen pods",
     "add counter inet seen vxlan",
-    "add rule inet seen pre meta iifname eth0 ip saddr 10.245.0.0/16 counter name pods",
+    "add rule inet seen pre meta iifname { eth0, br10 } ip saddr 10.245.0.0/16 counter name pods",
     "add rule inet seen pre meta iifname eth0 udp dport 8472 counter name vxlan",
   ];
   for (const rule of rules) lab.run(namespace, `nft ${rule}`);
@@ -140,6 +140,44 @@ describe("the underlay", () => {
     await networks.apply(1, { path: "direct", peers: [2], ipv6: true });
     await networks.apply(2, { path: "direct", peers: [1], ipv6: true });
     expect(lab.pings(lab.pod(1), "fd00:245:2::9")).toBe(true);
+  });
+});
+
+describe("pods of a node that cannot be reached", () => {
+  it.each(["vxlan", "direct"] as const)("are unreachable at once (%s)", async (path) => {
+    await networks.apply(1, { path, peers: [2], unroutable: [3], ipv6: true });
+    await networks.apply(2, { path, peers: [1], unroutable: [3], ipv6: true });
+    for (const [to, word] of [
+      ["10.245.3.9", "Destination Host Unreachable"],
+      ["fd00:245:3::9", "Destination unreachable: No route"],
+    ] as const) {
+      const packets = seen(lab.fabric, "pods", () => {
+        expect(failing(() => lab.run(lab.pod(1), `ping -n -c 1 -W 1 ${to}`))).toContain(word);
+      });
+      expect(packets).toBe(0);
+    }
+    for (const to of ["10.245.2.9", "fd00:245:2::9"]) expect(lab.pings(lab.pod(1), to), to).toBe(true);
+    // Then they can be reached, and can no longer.
+    await networks.apply(1, { path: "vxlan", ipv6: true });
+    await networks.apply(3, { path: "vxlan", ipv6: true });
+    expect(lab.pings(lab.pod(1), "10.245.3.9")).toBe(true);
+    expect(sh(`ip -n ${lab.node(1)} route show 10.245.3.0/24`)).not.toContain("unreachable");
+    await networks.apply(1, { path: "vxlan", peers: [2], unroutable: [3], ipv6: true });
+    expect(lab.pings(lab.pod(1), "10.245.3.9")).toBe(false);
+  });
+
+  it("gives way to what somebody else knows", async () => {
+    await networks.apply(1, { path: "direct", peers: [2], unroutable: [3] });
+    await networks.apply(3, { path: "direct", peers: [], unroutable: [] });
+    expect(lab.pings(lab.pod(1), "10.245.3.9")).toBe(false);
+    // A routing daemon has learnt the way, and so have the routers.
+    sh(`ip -n ${lab.node(1)} route add 10.245.3.0/24 via 10.10.0.254 proto bird metric 32`);
+    sh(`ip -n ${lab.fabric} route add 10.245.3.0/24 via 10.20.0.3`);
+    sh(`ip -n ${lab.fabric} route add 10.245.1.0/24 via 10.10.0.1`);
+    await networks.apply(1, { path: "direct", peers: [2], unroutable: [3], sourceNat: false });
+    expect(lab.pings(lab.pod(1), "10.245.3.9")).toBe(true);
+    sh(`ip -n ${lab.node(1)} route delete 10.245.3.0/24 proto bird`);
+    for (const number of [1, 3]) sh(`ip -n ${lab.fabric} route delete 10.245.${number}.0/24`);
   });
 });
 
