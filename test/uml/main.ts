@@ -11,8 +11,11 @@ if (file === undefined || obstacle !== undefined) {
   process.stderr.write(`${obstacle}\n`);
   process.exitCode = 2;
 } else {
-  const { end, stdout, stderr } = await runInUml({ command: [file, ...args], timeoutMs: 600_000 });
-  process.stdout.write(stdout);
+  const { end, stderr } = await runInUml({
+    command: [file, ...args],
+    timeoutMs: 600_000,
+    onStdout: (text) => process.stdout.write(text),
+  });
   process.stderr.write(stderr);
   if (end.kind === "exited") process.exitCode = end.status;
   else {

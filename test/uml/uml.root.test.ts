@@ -87,6 +87,24 @@ describe.runIf(why === undefined)("runInUml()", () => {
     expect(await left(process.pid)).toEqual([]);
   });
 
+  it("passes on what the job writes while it runs, and ends where that is asked for", async () => {
+    const [stop, words] = [new AbortController(), [] as string[]];
+    const reason = new Error("seen enough");
+    const running = runInUml({
+      command: ["sh", "-c", "echo gr\u00fc\u00dfe; sleep 60"],
+      signal: stop.signal,
+      // Without help the guest would keep it for itself for half a minute.
+      timeoutMs: 15_000,
+      onStdout: (text) => {
+        words.push(text);
+        stop.abort(reason);
+      },
+    });
+    await expect(running).rejects.toBe(reason);
+    expect(words).toEqual(["gr\u00fc\u00dfe\n"]);
+    expect(await left(process.pid)).toEqual([]);
+  });
+
   it("has no process left where the caller is killed", async () => {
     const caller = background("node", [
       "--input-type=module",
