@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -100,7 +101,8 @@ export async function startAgent(
     `terwayd in ${options.namespace} serves`,
     async () => {
       if (ended !== undefined) throw new Error(`terwayd ended with ${ended}:\n${child.output()}`);
-      return isUp(socketPath);
+      // Not asked before there is somebody: each question takes the starting agent's processor time.
+      return existsSync(socketPath) && isUp(socketPath);
     },
     timeoutMs,
     10,

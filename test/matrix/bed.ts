@@ -33,6 +33,8 @@ export type Bed = {
   readonly outside: Place;
   /** Whose address the other side sees: `from` itself, or the node that puts its own there; undefined where any is right. */
   readonly seenAs: (from: Place, to: Place) => Place | undefined;
+  /** Whose address an endpoint sees of a pod that asked a Service: the pod's, or its node's where the datapath needs that. */
+  readonly serviceClient: "pod" | "node";
   /** Bytes, of the pod's link. */
   readonly mtu: number;
   /** A Service address on the node `here`, port `PORT` of both protocols, with one endpoint. */

@@ -137,20 +137,21 @@ async function services(bed: Bed): Promise<Problems> {
     const endpoints = [pods.sameNode, pods.otherNode, pods.here];
     for (const [number, pod] of endpoints.entries())
       await bed.addService(SERVICES[family](number), pod.addresses[family] ?? "");
+    const seenAs = (bed.serviceClient === "pod" ? pods : nodes).here.addresses[family];
     const clients: readonly (readonly [Place, number, string | undefined])[] = [
-      [pods.here, 0, pods.here.addresses[family]],
-      [pods.here, 1, pods.here.addresses[family]],
+      [pods.here, 0, seenAs],
+      [pods.here, 1, seenAs],
       [pods.here, 2, undefined],
       [nodes.here, 0, undefined],
       [nodes.here, 1, undefined],
     ];
-    return each(clients, async ([client, number, seenAs]) => {
+    return each(clients, async ([client, number, source]) => {
       const address = SERVICES[family](number);
       return exchange(
         client,
         `Service ${address} of ${endpoints[number]?.name}`,
         { ...SMALL, to: address },
-        seenAs,
+        source,
       );
     });
   });

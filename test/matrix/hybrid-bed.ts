@@ -145,8 +145,10 @@ async function standing(making: Making): Promise<Omit<Bed, "stack" | "close">> {
       const isNode = isTunnelled(to, "node-2") || isTunnelled(to, "node-3");
       return to === outsideAt || isNode ? nodeHere : from;
     },
+    serviceClient: "pod",
     mtu: mtuOf(view, site.node("node-1")),
-    addService: async (address, endpoint) => addService(nodeHere.station.namespace, address, endpoint, PORT),
+    addService: async (address, endpoint) =>
+      addService(nodeHere.station.namespace, { address, endpoint, port: PORT, isClientSeen: true }),
     spoofed: async () => refusedSources(namespaces),
     async narrow(mtu) {
       const { routerNamespace } = site.site;
@@ -174,7 +176,7 @@ function mtuOf(view: HybridView, { name, mtu }: OnPremNode): number {
 /** An agent on the node, and pods by the plugin. */
 async function joinedNode(making: Making, node: OnPremNode, count: number): Promise<readonly Made[]> {
   const { directory, undo } = making;
-  const cniConf = cniConfFor("veth");
+  const cniConf = cniConfFor("veth", making.stack);
   const options: AgentOptions = {
     namespace: node.namespace,
     directory: join(directory, node.name),

@@ -1,16 +1,16 @@
 /**
- * `node test/matrix/main.ts [DATAPATH [STACK]] [--here] [-o json]`: tries these rows of the matrix and prints them. `--here`: on
- * this kernel, whichever they need. Needs root and `make build`.
+ * `node test/matrix/main.ts [DATAPATH [STACK]] [-o json]`: tries these rows of the matrix and prints them. Needs root and
+ * `make build`.
  *
  * @module
  */
 import { parseArgs } from "node:util";
-import { ROWS, tryOnThisKernel, tryRow } from "./rows.ts";
+import { ROWS, tryRow } from "./rows.ts";
 import { formatMatrix, type Row } from "./table.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { here: { type: "boolean", default: false }, output: { type: "string", short: "o" } },
+  options: { output: { type: "string", short: "o" } },
 });
 const [datapath, stack] = positionals;
 const chosen = ROWS.filter(
@@ -20,7 +20,7 @@ const chosen = ROWS.filter(
 const rows: Row[] = [];
 const left: string[] = [];
 for (const name of chosen) {
-  const tried = await (values.here ? tryOnThisKernel(name) : tryRow(name));
+  const tried = await tryRow(name);
   rows.push(tried.row);
   left.push(...tried.left);
 }

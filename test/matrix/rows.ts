@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ipvlanKernel } from "../uml/ipvlan-kernel.ts";
 import { runInUml, umlNftObstacle } from "../uml/run-in-uml.ts";
 import { type Bed } from "./bed.ts";
 import { tryCells } from "./cells.ts";
@@ -11,10 +12,10 @@ import { CELL_NAMES, DATAPATHS, type DatapathName, type Row, type Stack, STACKS 
 import { openVpcBed } from "./vpc-bed.ts";
 
 type Driver =
-  /** `name` is a part of every name on the machine. `uml`: this machine's kernel may lack what the row needs. */
+  /** `name` is a part of every name on the machine. `needsIpvlan`: which this machine's kernel may lack. */
   | {
       readonly kind: "bed";
-      readonly kernel: "own" | "uml";
+      readonly needsIpvlan: boolean;
       readonly open: (name: string) => Promise<Bed>;
     }
   | { readonly kind: "not-driven"; readonly why: string };
@@ -22,20 +23,18 @@ type Driver =
 function driverOf(datapath: DatapathName, stack: Stack): Driver {
   switch (datapath) {
     case "veth":
-      return { kind: "bed", kernel: "own", open: async (name) => openVpcBed(name, datapath, stack) };
+      return { kind: "bed", needsIpvlan: false, open: async (name) => openVpcBed(name, datapath, stack) };
     case "ipvlan":
-      return NOT_YET;
+      return { kind: "not-driven", why: "the agent does not have it" };
     case "overlay":
     case "underlay":
       if (stack === "v6")
         return { kind: "not-driven", why: "a hybrid network without IPv4 is refused by its configuration" };
-      return { kind: "bed", kernel: "own", open: async (name) => openHybridBed(name, datapath, stack) };
+      return { kind: "bed", needsIpvlan: false, open: async (name) => openHybridBed(name, datapath, stack) };
     default:
       return datapath satisfies never;
   }
 }
-
-const NOT_YET: Driver = { kind: "not-driven", why: "the agent does not have it" };
 
 export type RowName = { readonly datapath: DatapathName; readonly stack: Stack };
 
@@ -59,27 +58,23 @@ export type Tried = { readonly row: Row; readonly left: readonly string[] };
 export async function tryRow(name: RowName): Promise<Tried> {
   const driver = driverOf(name.datapath, name.stack);
   if (driver.kind === "not-driven") return notTried(name, driver.why);
-  if (driver.kernel === "own") return tryOnThisKernel(name);
+  if (!driver.needsIpvlan || (await ipvlanKernel()) === "own") return tryHere(name, driver.open);
   const obstacle = await umlNftObstacle();
   return obstacle === undefined ? tryInGuest(name) : notTried(name, obstacle);
 }
 
-/** Tries one row here, whatever kernel it is. @throws as `tryRow` */
-export async function tryOnThisKernel(name: RowName): Promise<Tried> {
-  const { datapath, stack } = name;
-  const driver = driverOf(datapath, stack);
-  if (driver.kind === "not-driven") return notTried(name, driver.why);
+async function tryHere({ datapath, stack }: RowName, open: (name: string) => Promise<Bed>): Promise<Tried> {
   const startedMs = performance.now();
-  const bed = await driver.open(`twm${process.pid}-${datapath}-${stack}`);
+  const bed = await open(`twm${process.pid}-${datapath}-${stack}`);
   const cells = await tryCells(bed, CELL_NAMES);
   const left = await bed.close();
   const tookMs = performance.now() - startedMs;
   return { row: { datapath, stack, result: { kind: "tried", cells, tookMs } }, left };
 }
 
-/** Tries one row on the kernel of User Mode Linux (test/uml/). @throws as `tryRow` */
+/** Tries one row on the kernel of User Mode Linux (test/uml/), whichever it needs. @throws as `tryRow` */
 export async function tryInGuest({ datapath, stack }: RowName): Promise<Tried> {
-  const program = [process.execPath, "test/matrix/main.ts", datapath, stack, "--here", "-o", "json"] as const;
+  const program = [process.execPath, "test/matrix/main.ts", datapath, stack, "-o", "json"] as const;
   const ran = await runInUml({ command: program, memoryMib: 2048, timeoutMs: 300_000 });
   const [line] = ran.stdout.split("\n").filter((text) => text.startsWith("{"));
   if (line === undefined)

@@ -29,6 +29,9 @@ import { cniConfFor, eniConfFor, PODS, topologyFor } from "./vpc-topology.ts";
 /** Outside of the VPC; addresses for documentation, RFC 5737 and RFC 3849. */
 const OUTSIDE = { v4: "203.0.113.9", v6: "2001:db8:ffff::9" } as const;
 const MTU = 1500;
+/** Three agents start at the same time, in User Mode Linux on one processor that is not fast. */
+const START_TIMEOUT_MS = 120_000;
+
 export type EniDatapath = "veth" | "ipvlan";
 
 type Making = {
@@ -59,8 +62,8 @@ export async function openVpcBed(name: string, datapath: EniDatapath, stack: Sta
     await writeFile(join(directory, "topology.json"), JSON.stringify(topologyFor(stack)));
     const simulator = await simulatorUp(name, [join(directory, "topology.json")]);
     undo.push(async () => simulator.down());
-    const made = await attachPods({ simulator, directory, datapath, stack, undo });
-    return { ...(await placesOf(simulator, stack, made, undo)), stack, close };
+    const making = { simulator, directory, datapath, stack, undo };
+    return { ...(await placesOf(making, await attachPods(making))), stack, close };
   } catch (error) {
     const left = await close();
     throw new Error([String(error), ...left].join("; "), { cause: error });
@@ -81,7 +84,7 @@ async function attachPods(making: Making): Promise<readonly Made[]> {
           name: `${nodeName}-p${index}`,
           namespace: `${simulator.name}-${nodeName}-p${index}`,
           containerId: `${nodeName}-p${index}-sandbox`,
-          conf: confFor(cniConfFor(making.datapath), agent.socketPath),
+          conf: confFor(cniConfFor(making.datapath, making.stack), agent.socketPath),
         };
         await createPod(pod);
         undo.push(async () => deletePodNamespace(pod));
@@ -104,24 +107,30 @@ async function startedAgent(making: Making, node: SimNode): Promise<Agent> {
     namespace: node.namespace,
     directory: join(directory, node.name),
     eniConf: eniConfFor(stack),
-    cniConf: cniConfFor(datapath),
+    cniConf: cniConfFor(datapath, stack),
     accessKeyId: simulator.accessKeyId,
     accessKeySecret: simulator.accessKeySecret,
     apiUrl: simulator.apiUrl,
   };
+  if (stack !== "v4") await forwardIpv6(node);
   await prepareAgent(options);
-  const agent = await startAgent(options);
+  const agent = await startAgent(options, START_TIMEOUT_MS);
   undo.push(async () => agent.stop());
   return agent;
+}
+
+/** As the agent asks its user to where the kernel cannot forward by device, which begins with Linux 6.17. */
+async function forwardIpv6({ namespace }: SimNode): Promise<void> {
+  const all = "/proc/sys/net/ipv6/conf/all";
+  const script = `[ -e ${all}/force_forwarding ] || echo 1 >${all}/forwarding`;
+  await must("nsenter", [`--net=/run/netns/${namespace}`, "sh", "-c", script]);
 }
 
 type Standing = Omit<Bed, "stack" | "close">;
 
 async function placesOf(
-  simulator: Simulator,
-  stack: Stack,
+  { simulator, datapath, stack, undo }: Making,
   made: readonly Made[],
-  undo: (() => Promise<unknown>)[],
 ): Promise<Standing> {
   const { routerNamespace } = simulator;
   const outsideAddresses = Object.fromEntries(familiesOf(stack).map((family) => [family, OUTSIDE[family]]));
@@ -169,8 +178,16 @@ async function placesOf(
     nodes: { here: nodeHere, otherNode: nodeOther, otherSubnet: nodeOtherSubnet },
     outside,
     seenAs: (from) => from,
+    // A backend on the client's own ENI would answer a client that it sees without the node.
+    serviceClient: datapath === "ipvlan" ? "node" : "pod",
     mtu: MTU,
-    addService: async (address, endpoint) => addService(nodeHere.station.namespace, address, endpoint, PORT),
+    addService: async (address, endpoint) =>
+      addService(nodeHere.station.namespace, {
+        address,
+        endpoint,
+        port: PORT,
+        isClientSeen: datapath === "veth",
+      }),
     spoofed: async () => refusedSources(namespaces),
     async narrow(mtu) {
       const [target = ""] = Object.values(otherNode.addresses);

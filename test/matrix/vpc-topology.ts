@@ -53,6 +53,11 @@ export function topologyFor(stack: Stack): TopologyFile {
   };
 }
 
+/** Networks of those families that pods have. */
+function ofStack(stack: Stack, v4: string, v6: string): readonly string[] {
+  return [...(stack === "v6" ? [] : [v4]), ...(stack === "v4" ? [] : [v6])];
+}
+
 /** `eni_conf` of the ConfigMap. */
 export function eniConfFor(stack: Stack): string {
   return JSON.stringify({
@@ -60,19 +65,22 @@ export function eniConfFor(stack: Stack): string {
     max_pool_size: 0,
     min_pool_size: 0,
     vswitches: { "cn-hangzhou-h": ["vsw-pods-h"], "cn-hangzhou-i": ["vsw-pods-i"] },
-    service_cidr: "172.21.0.0/20",
+    service_cidr: ofStack(stack, "172.21.0.0/20", "fd00:172:21::/112").join(","),
     security_group: "sg-pods",
     address_cooldown: "1s",
     ip_stack: { v4: "ipv4", v6: "ipv6", dual: "dual" }[stack],
   });
 }
 
-/** `10-terway.conf` of the ConfigMap. */
-export function cniConfFor(datapath: "veth" | "ipvlan"): string {
+/** `10-terway.conf` of the ConfigMap. With IPVLAN the node's own DNS cache has to be named. */
+export function cniConfFor(datapath: "veth" | "ipvlan", stack: Stack): string {
   return JSON.stringify({
     cniVersion: "0.3.1",
     name: "terway",
     type: "terway",
     eniip_virtual_type: { veth: "Veth", ipvlan: "IPVlan" }[datapath],
+    ...(datapath === "ipvlan" && {
+      host_stack_cidrs: ofStack(stack, "169.254.20.10/32", "fd00:169:254::20/128"),
+    }),
   });
 }
