@@ -12,6 +12,7 @@ import { type AddCall } from "../rpc/request.ts";
 import { type Added, type AddResult } from "../rpc/server.ts";
 import { type LeaseRow } from "../store/schema.ts";
 import {
+  addressesOfLease,
   loggedAddresses,
   newLease,
   podLink,
@@ -63,7 +64,7 @@ export async function attach(pods: Pods, call: AddCall): Promise<Result<Added>> 
     total: roundMs(doneMs - startedMs),
   };
   log.info({ ...about, ...loggedAddresses(lease), slot: lease.slot, ...took, timing }, "pod attached");
-  return ok({ result: resultOf(done, made.value, pods), timing });
+  return ok({ result: resultOf(done, made.value), timing });
 }
 
 /** Is the namespace one? Then away with what a former sandbox of the same name has left, or a DEL that was not heard. */
@@ -99,17 +100,19 @@ async function acquire(pods: Pods, call: AddCall, startedMs: number): Promise<Re
   return grant;
 }
 
+type MadeInterfaces = PodInterfaces & { readonly mtu: number };
+
 /** The interface, or nothing of it. What a repeated ADD finds of a pod that runs is left as it is, whatever happens. */
 async function makeInterface(
   pods: Pods,
   call: AddCall,
   lease: LeaseRow,
   startedMs: number,
-): Promise<Result<PodInterfaces>> {
+): Promise<Result<MadeInterfaces>> {
   const about = { attachment: attachmentKey(call.attachment), pod: lease.pod, ...loggedAddresses(lease) };
   const isOurs = lease.state === "pending";
   const isGone = (): boolean => call.signal.aborted;
-  const undone = (): Result<PodInterfaces> => {
+  const undone = (): Result<MadeInterfaces> => {
     pods.log.warn({ ...about }, "the caller has gone; the ADD was undone");
     return failed(gone(pods, startedMs));
   };
@@ -117,7 +120,8 @@ async function makeInterface(
     release(pods, lease);
     return undone();
   }
-  const made = await pods.kernel.attachPod(podLink(lease, pods));
+  const mtu = await pods.mtuOf(lease.slot);
+  const made = mtu.ok ? await pods.kernel.attachPod(podLink(lease, pods, mtu.value)) : mtu;
   if (!made.ok) {
     pods.log.warn(
       { ...about, fault: made.fault },
@@ -126,7 +130,7 @@ async function makeInterface(
     if (isOurs) release(pods, lease);
     return made;
   }
-  if (!isGone() || !isOurs) return made;
+  if (mtu.ok && (!isGone() || !isOurs)) return ok({ ...made.value, mtu: mtu.value });
   const removed = await remove(pods, lease);
   return removed.ok ? undone() : removed;
 }
@@ -138,8 +142,8 @@ function gone({ nowMs }: Pods, startedMs: number): Fault {
 }
 
 /** Both families the same way: the address alone, everything by the next hop. */
-function resultOf(lease: LeaseRow, { gateways }: PodInterfaces, pods: Pods): AddResult {
-  const { addresses, mtu } = podLink(lease, pods);
+function resultOf(lease: LeaseRow, { gateways, mtu }: MadeInterfaces): AddResult {
+  const addresses = addressesOfLease(lease);
   const v4 = { address: addresses.v4, bits: 32, gateway: gateways.v4, dst: "0.0.0.0/0" };
   const v6 = { address: addresses.v6, bits: 128, gateway: gateways.v6, dst: "::/0" };
   const families = [v4, v6].flatMap(({ address, gateway, ...family }) =>

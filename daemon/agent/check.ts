@@ -29,10 +29,13 @@ export async function check(pods: Pods, call: CheckCall): Promise<Result<void>> 
     ...(lease.netns === call.netns ? [] : [`it was made in ${lease.netns}, not in ${call.netns}`]),
     ...resultDifferences(call.prevResult, { ...lease, addresses: podIps(lease) }),
   ];
-  let found = await look(pods, lease);
+  const mtu = await pods.mtuOf(lease.slot);
+  // While its ENI comes up, nobody can tell.
+  const bound = mtu.ok ? { mtuMax: mtu.value } : {};
+  let found = await look(pods, lease, bound);
   if (found.ok && found.value.length > 0) {
     await sleep(pods.timers ?? SYSTEM_TIMERS, CONVERGENCE_MS);
-    found = await look(pods, lease);
+    found = await look(pods, lease, bound);
   }
   if (!found.ok) return found;
   const differences = [...known, ...found.value];
@@ -41,8 +44,12 @@ export async function check(pods: Pods, call: CheckCall): Promise<Result<void>> 
   return refuse(differences);
 }
 
-/** Pool and kernel, beside the lease. */
-async function look(pods: Pods, lease: LeaseRow): Promise<Result<readonly string[]>> {
+/** Pool and kernel, beside the lease. Without `mtuMax`, in bytes, larger packets than the ENI's are no difference. */
+async function look(
+  pods: Pods,
+  lease: LeaseRow,
+  bound: { readonly mtuMax?: number } = {},
+): Promise<Result<readonly string[]>> {
   const link = podLink(lease, pods);
   const { slot } = lease;
   const fromPool = keptByLease(lease).flatMap((address) =>
@@ -51,7 +58,7 @@ async function look(pods: Pods, lease: LeaseRow): Promise<Result<readonly string
   const [hostMac, podMac] = [parseMac(lease.hostMac), parseMac(lease.podMac)];
   if (hostMac === undefined || podMac === undefined)
     return ok([...fromPool, "the lease does not say which MACs its interface has"]);
-  const inKernel = await pods.kernel.checkPod({ ...link, hostMac, podMac });
+  const inKernel = await pods.kernel.checkPod({ ...link, hostMac, podMac, ...bound });
   return inKernel.ok ? ok([...fromPool, ...inKernel.value]) : inKernel;
 }
 
@@ -78,7 +85,8 @@ async function mend(pods: Pods, lease: LeaseRow): Promise<void> {
   if (lock === undefined || pods.held.get(key) !== lease) return;
   const found = await look(pods, lease);
   if (!found.ok || found.value.length === 0) return;
-  const made = await pods.kernel.attachPod(podLink(lease, pods));
+  const mtu = await pods.mtuOf(lease.slot);
+  const made = mtu.ok ? await pods.kernel.attachPod(podLink(lease, pods, mtu.value)) : mtu;
   const about = { attachment: key, pod: lease.pod, differences: found.value };
   if (made.ok) pods.log.warn(about, "the pod's interface was mended");
   else pods.log.error({ ...about, fault: made.fault }, "the pod's interface could not be mended");

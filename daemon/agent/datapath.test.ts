@@ -37,7 +37,7 @@ function setup(prepared: Result<void> = ok(undefined)): {
     },
     pool: loop.pool,
     vSwitchOf: (id) => ({ id, vpc: "v", zone: "z", cidr, availableAddresses: 1 }),
-    mtu: 1500,
+    mtuOf: async () => ok(1500),
     log: openLog("silent"),
   });
   return { datapath, did };

@@ -20,8 +20,8 @@ export type DatapathOptions = {
   readonly pods: Pick<OpenPods, "checkAll" | "mendAll">;
   readonly pool: () => Pool;
   readonly vSwitchOf: (id: VSwitchId) => VSwitchView | undefined;
-  /** Bytes; of the ENIs' devices. */
-  readonly mtu: number;
+  /** Bytes; of an ENI's device. */
+  readonly mtuOf: (ifIndex: number) => Promise<Result<number>>;
   readonly log: Log;
 };
 
@@ -32,14 +32,22 @@ export type Datapath = {
   readonly mend: () => Promise<void>;
 };
 
+/** Of a device that nobody can ask. */
+const NO_MTU = 0;
+
 export function openDatapath(options: DatapathOptions): Datapath {
   const { kernel, pods, log } = options;
-  const linkOf = (eni: Eni | undefined): EniLink | undefined =>
-    eni?.state.kind === "ready" ? eniLink(eni, eni.state.ifIndex, options) : undefined;
+  const linkOf = async (eni: Eni | undefined): Promise<EniLink | undefined> => {
+    if (eni?.state.kind !== "ready") return undefined;
+    const { ifIndex } = eni.state;
+    const mtu = await options.mtuOf(ifIndex);
+    // A device that is gone is found missing by what follows.
+    return eniLink(eni, { ifIndex, mtu: mtu.ok ? mtu.value : NO_MTU }, options);
+  };
   return {
     async check(withPods) {
-      const enis = [...options.pool().enis.values()].flatMap((eni) => linkOf(eni) ?? []);
-      const node = await kernel.checkNode(enis);
+      const enis = await Promise.all(options.pool().enis.values().map(linkOf));
+      const node = await kernel.checkNode(enis.filter((eni) => eni !== undefined));
       if (!node.ok || !withPods) return node;
       return ok([...node.value, ...(await pods.checkAll())]);
     },
@@ -51,7 +59,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
       }
       for (const slot of options.pool().enis.keys()) {
         // Asked anew for each: an ENI may have left meanwhile.
-        const link = linkOf(options.pool().enis.get(slot));
+        const link = await linkOf(options.pool().enis.get(slot));
         const configured = link === undefined ? ok(undefined) : await kernel.configureEni(link);
         if (!configured.ok) log.error({ slot, fault: configured.fault }, "an ENI could not be mended");
       }
@@ -63,8 +71,8 @@ export function openDatapath(options: DatapathOptions): Datapath {
 /** An ENI as the kernel needs it; `undefined` while its vSwitch is not known. */
 export function eniLink(
   { slot, facts, vSwitch, addresses }: Eni,
-  ifIndex: number,
-  { vSwitchOf, mtu, pool }: Pick<DatapathOptions, "vSwitchOf" | "mtu" | "pool">,
+  device: Pick<EniLink, "ifIndex" | "mtu">,
+  { vSwitchOf, pool }: Pick<DatapathOptions, "vSwitchOf" | "pool">,
 ): EniLink | undefined {
   const view = vSwitchOf(vSwitch);
   if (facts === undefined || view === undefined) return undefined;
@@ -73,5 +81,5 @@ export function eniLink(
   // Pods that run keep their IPv6 addresses when ip_stack becomes ipv4.
   const hasIpv6 = wantsPairs(pool().settings.ipStack) || addresses.keys().some(isIpv6);
   const v6 = hasIpv6 && view.cidr6 !== undefined ? { v6: { gateway: vSwitchGateway6(view.cidr6) } } : {};
-  return { slot, mac, ifIndex, primary, ...network, ...v6, mtu };
+  return { slot, mac, primary, ...network, ...v6, ...device };
 }

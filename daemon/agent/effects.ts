@@ -26,8 +26,8 @@ export type EffectsOptions = {
   readonly kernel: Kernel;
   readonly node: NodeIdentity;
   readonly pool: () => Pool;
-  /** Bytes; of the ENI's device. */
-  readonly mtu: number;
+  /** Bytes; of an ENI's device. */
+  readonly mtuOf: (ifIndex: number) => Promise<Result<number>>;
   /** How long the device of an ENI is awaited. The pool gives up earlier where the cloud says so. */
   readonly linkTimeoutMs: number;
   /** Absent: those of the machine. */
@@ -172,8 +172,8 @@ function addressesOf(options: EffectsOptions, slot: number): readonly string[] {
 /** Awaits the device, then configures it; resolves with its index when the gateway answered. */
 async function linkEni(options: EffectsOptions, slot: number, signal: AbortSignal): Promise<Result<number>> {
   const eni = options.pool().enis.get(slot);
-  // The index is known when the device has come.
-  const awaited = eni === undefined ? undefined : eniLink(eni, 0, options);
+  // Index and MTU are known when the device has come.
+  const awaited = eni === undefined ? undefined : eniLink(eni, { ifIndex: 0, mtu: 0 }, options);
   if (eni?.facts === undefined || awaited === undefined) {
     return failed({
       kind: "internal",
@@ -191,7 +191,9 @@ async function linkEni(options: EffectsOptions, slot: number, signal: AbortSigna
   if (!device.ok) return device;
   const appearedMs = timers.elapsedMs();
   const { ifIndex, name } = device.value;
-  const configured = await options.kernel.configureEni({ ...awaited, ifIndex });
+  const mtu = await options.mtuOf(ifIndex);
+  if (!mtu.ok) return mtu;
+  const configured = await options.kernel.configureEni({ ...awaited, ifIndex, mtu: mtu.value });
   if (!configured.ok) return configured;
   const took = {
     waitedMs: Math.round(appearedMs - startedMs),

@@ -191,7 +191,7 @@ function blockSupply(
     // Records are the loop's; a pool of a block has no other effects.
     actOn: () => () => undefined,
     onPool: () => undefined,
-    mtu: network?.mtu ?? NO_MTU,
+    mtuOf: async () => ok(network?.mtu ?? NO_MTU),
     addTimeoutMs: ADD_TIMEOUT_MS,
     onEnis: false,
     datapathOf: ({ pods }) => ({

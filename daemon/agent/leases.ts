@@ -37,8 +37,8 @@ export type PodsOptions = {
   /** Absent: those of the machine. */
   readonly timers?: Timers;
   readonly log: Log;
-  /** Bytes; of both ends of the pod's link. */
-  readonly mtu: number;
+  /** Bytes; of both ends of a pod's link, for pods on the ENI of the slot. */
+  readonly mtuOf: (slot: number) => Promise<Result<number>>;
   /** False: pods' addresses are of a block of the node, and `slot` of a lease is no ENI's. */
   readonly onEnis: boolean;
   /** The longest that an ADD waits for an address, whatever the caller would. */
@@ -90,7 +90,8 @@ export function podName(args: Readonly<Record<string, string>>): string {
   return name === undefined ? "" : `${args["K8S_POD_NAMESPACE"] ?? ""}/${name}`;
 }
 
-export function podLink(lease: LeaseRow, { mtu, onEnis }: Pick<PodsOptions, "mtu" | "onEnis">): PodLink {
+/** `mtu`: bytes; taking a link away needs none. */
+export function podLink(lease: LeaseRow, { onEnis }: Pick<PodsOptions, "onEnis">, mtu = 0): PodLink {
   const { hostName, netns, ifName, slot } = lease;
   const addresses = addressesOfLease(lease);
   const bandwidth = lease.bandwidth === undefined ? undefined : decodeBandwidth(lease.bandwidth);

@@ -67,7 +67,7 @@ describe("openPods() with pairs", () => {
 });
 
 function addressesOf(lease: LeaseRow): unknown {
-  return podLink(lease, { mtu: 1500, onEnis: true }).addresses;
+  return podLink(lease, { onEnis: true }).addresses;
 }
 
 describe("podLink()", () => {
@@ -103,10 +103,10 @@ describe("eniLink()", () => {
       const eni = pool.enis.get(0);
       const now = { ...pool, settings: { ...pool.settings, ipStack: stack } };
       if (eni === undefined) throw new Error("no ENI");
-      return eniLink(eni, 7, {
+      const device = { ifIndex: 7, mtu: 1500 };
+      return eniLink(eni, device, {
         pool: () => now,
         vSwitchOf: (id) => ({ id, vpc: "v", zone: "z", cidr, cidr6, availableAddresses: 1 }),
-        mtu: 1500,
       })?.v6;
     };
     const v6 = { gateway: "fd00::ffff:ffff:ffff:fff7" };

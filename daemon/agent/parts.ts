@@ -16,6 +16,7 @@ import { type Host } from "./host.ts";
 import { openHostFiles } from "./host-files.ts";
 import { keepOrphansAway, type OrphansOptions } from "./orphans.ts";
 import { type Known, learnFacts } from "./known.ts";
+import { openMtu } from "./mtu.ts";
 import { type EniNodeOptions } from "./node-options.ts";
 import { type Base, openBase, openServing, type Running, type Supply } from "./serving.ts";
 import { drainSettings } from "./settings.ts";
@@ -46,7 +47,7 @@ export function eniSupply(
   const hostFiles =
     args.hostRoot === undefined || args.drain ? undefined : stack.use(openHostFiles(args.hostRoot, log));
   const vSwitches = new Map(known.facts.vSwitches.map((view) => [view.id, view]));
-  const mtu = config.cni.mtuBytes;
+  const mtu = openMtu(config.cni.mtuBytes, kernel);
   const vSwitchOf = (id: VSwitchId): VSwitchView | undefined => vSwitches.get(id);
   return {
     initial: initialPool(
@@ -63,7 +64,7 @@ export function eniSupply(
           kernel,
           node: known.node,
           pool,
-          mtu,
+          mtuOf: mtu.ofDevice,
           linkTimeoutMs: LINK_TIMEOUT_MS,
           timers: host.timers,
           log,
@@ -77,10 +78,10 @@ export function eniSupply(
       return (effect, dispatch) => effects.act(effect, dispatch);
     },
     onPool: (pool) => hostFiles?.onEnis([...pool.enis.values()].flatMap(({ facts }) => facts?.mac ?? [])),
-    mtu,
+    mtuOf: mtu.ofSlot,
     addTimeoutMs: config.eni.addTimeoutMs,
     onEnis: true,
-    datapathOf: ({ pods, pool }) => openDatapath({ kernel, pods, pool, vSwitchOf, mtu, log }),
+    datapathOf: ({ pods, pool }) => openDatapath({ kernel, pods, pool, vSwitchOf, mtuOf: mtu.ofDevice, log }),
     begin({ dispatch, pool }) {
       const { enis } = known;
       if (!args.drain) stack.use(keepOrphansAway(orphansOptions(options, host, known, pool)));

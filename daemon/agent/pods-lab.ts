@@ -13,6 +13,7 @@ import { type Bandwidth, type Kernel } from "../core/kernel.ts";
 import { type AddCall } from "../rpc/request.ts";
 import { type LeaseRow } from "../store/schema.ts";
 import { openLog } from "./log.ts";
+import { openMtu } from "./mtu.ts";
 import { openPods, type OpenPods } from "./pods.ts";
 import { attachment, type Lab, openLab } from "./test-lab.ts";
 
@@ -57,6 +58,7 @@ function memoryKernel(): MemoryKernel {
     prepareEni: unused,
     configureEni: unused,
     forgetEni: unused,
+    mtuOf: async () => ok(1500),
     cleanHost: unused,
     checkNode: unused,
     async podTraces() {
@@ -107,11 +109,16 @@ export type PodsLab = MemoryKernel &
     readonly addresses: () => readonly string[];
   };
 
-export function openPodsLab(leases: readonly LeaseRow[] = [], ipStack: IpStack = "ipv4"): PodsLab {
+export function openPodsLab(
+  leases: readonly LeaseRow[] = [],
+  ipStack: IpStack = "ipv4",
+  wantedMtu?: number,
+): PodsLab {
   const lab = openLab(ipStack);
   const memory = memoryKernel();
   const gone = new Set<string>();
   const kept = new Set<string>();
+  const mtu = openMtu(wantedMtu, memory.kernel);
   const pods = openPods({
     loop: lab.loop,
     kernel: memory.kernel,
@@ -124,7 +131,7 @@ export function openPodsLab(leases: readonly LeaseRow[] = [], ipStack: IpStack =
       has: (of: Attachment) => kept.has(attachmentKey(of)),
       forget: (of: Attachment) => ok(void kept.delete(attachmentKey(of))),
     },
-    mtu: 1500,
+    mtuOf: (slot) => mtu.ofSlot(slot, lab.loop.pool()),
     onEnis: true,
     addTimeoutMs: 60_000,
     leases,

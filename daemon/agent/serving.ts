@@ -50,8 +50,8 @@ export type Supply = Pick<LoopOptions, "initial" | "instanceType"> & {
   /** Opens what carries out the pool's effects; called once, `pool` is the loop's. */
   readonly actOn: (pool: () => Pool) => LoopOptions["act"];
   readonly onPool: (pool: Pool) => void;
-  /** Bytes; of pods' interfaces. */
-  readonly mtu: number;
+  /** Bytes; of interfaces of pods on the ENI of the slot. */
+  readonly mtuOf: (slot: number, pool: Pool) => Promise<Result<number>>;
   readonly addTimeoutMs: number;
   /** False: pods' addresses are of a block of the node. */
   readonly onEnis: boolean;
@@ -163,7 +163,7 @@ function openState(
     nowMs,
     timers,
     log,
-    mtu: supply.mtu,
+    mtuOf: (slot) => supply.mtuOf(slot, loop.pool()),
     onEnis: supply.onEnis,
     addTimeoutMs: supply.addTimeoutMs,
     leases,

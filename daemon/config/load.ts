@@ -182,7 +182,7 @@ function mtuProblem(
   cni: TerwayConf | undefined,
 ): readonly FileProblem[] {
   if (eni === undefined || cni === undefined || !wantsPairs(eni.ipStack)) return [];
-  if (cni.mtuBytes >= IPV6_MTU_MIN) return [];
+  if (cni.mtuBytes === undefined || cni.mtuBytes >= IPV6_MTU_MIN) return [];
   const message = `mtu is ${cni.mtuBytes}, and ip_stack of eni_conf is ${eni.ipStack}: IPv6 needs ${IPV6_MTU_MIN} at least`;
   return [
     unplaced(

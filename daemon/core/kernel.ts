@@ -78,6 +78,8 @@ export type Kernel = {
   prepareEni(slot: number): Promise<Result<void>>;
   /** Brings the ENI up: its table, its rule, its gateway's neighbour. Asks the gateway by ARP, so success means that packets pass. */
   configureEni(eni: EniLink): Promise<Result<void>>;
+  /** The MTU that a device has now, in bytes. */
+  mtuOf(ifIndex: number): Promise<Result<number>>;
   /** Removes table and rule of the slot; the device itself is the cloud's. */
   forgetEni(slot: number): Promise<Result<void>>;
   attachPod(pod: PodLink): Promise<Result<PodInterfaces>>;
@@ -92,9 +94,10 @@ export type Kernel = {
    * How what is there differs from what `attachPod` made, one short line each ("route 10.0.0.7/32 dev tw… table 7400 is
    * missing"); empty where all is as it was made. Changes nothing, and does not mind what others added. A namespace that is
    * gone is a difference ("network namespace /run/netns/p1 is gone"); a fault means that the kernel could not be asked.
+   * `mtuMax`, in bytes: a pod's end that sends larger packets is a difference too.
    */
   checkPod(
-    pod: PodLink & { readonly hostMac: Mac; readonly podMac: Mac },
+    pod: PodLink & { readonly hostMac: Mac; readonly podMac: Mac; readonly mtuMax?: number },
   ): Promise<Result<readonly string[]>>;
   /**
    * The same for what all pods share: the rule, the nftables table with its chains, and each ENI's table, rule, neighbour

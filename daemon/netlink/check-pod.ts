@@ -18,7 +18,7 @@ import { type Inside, type KnownLink, lookAt } from "./look.ts";
 import { openNetns } from "./netns.ts";
 import { limitsOf } from "./pods.ts";
 
-export type CheckedPod = PodLink & Pick<PodInterfaces, "hostMac" | "podMac">;
+export type CheckedPod = PodLink & Pick<PodInterfaces, "hostMac" | "podMac"> & { readonly mtuMax?: number };
 
 /** See `Kernel.checkPod`. */
 export async function checkPod(
@@ -39,7 +39,9 @@ export async function checkPod(
   const links: Links = { host: hosts.value[0], end: entered.value[0], loopback: entered.value[1] };
   const [found, limits] = await Promise.all([
     differences(client, planOf(pod, links), inside, knownOf(links)),
-    links.host === undefined ? ok([]) : checkLimits(client, limitsOf(pod, links.host.index)),
+    links.host === undefined
+      ? ok([])
+      : checkLimits(client, limitsOf(asMade(pod, links.host), links.host.index)),
   ]);
   if (!found.ok) return found;
   if (!limits.ok) return limits;
@@ -49,8 +51,23 @@ export async function checkPod(
     ...(isInside ? [] : [lostNamespace(pod, opened.ok ? undefined : opened.fault)]),
     ...(isInside && links.end === undefined ? [`device ${pod.ifName} in ${pod.netns} is missing`] : []),
     ...found.value.map(({ line }) => line),
+    ...mtuLines(pod, links.end),
     ...limits.value,
   ]);
+}
+
+/** The limits fit the MTU that the link was made with; its ENI's may be another one by now. */
+function asMade(pod: CheckedPod, { mtu = pod.mtu }: Link): CheckedPod {
+  return { ...pod, mtu };
+}
+
+function mtuLines({ ifName, netns, mtuMax }: CheckedPod, end: Link | undefined): readonly string[] {
+  const mtu = end?.mtu ?? 0;
+  return mtuMax === undefined || mtu <= mtuMax
+    ? []
+    : [
+        `device ${ifName} in ${netns} has the mtu ${mtu}, more than the ${mtuMax} of what its packets leave by`,
+      ];
 }
 
 /** Those that are there. */

@@ -19,6 +19,7 @@ import {
   planEniUnlink,
 } from "../core/datapath/host-plan.ts";
 import { eniTable, PROTOCOL } from "../core/datapath/layout.ts";
+import { mtuRefusal } from "../core/datapath/mtu.ts";
 import { type Device, type Plan } from "../core/datapath/thing.ts";
 import { type EniLink } from "../core/kernel.ts";
 import { applyPlan, removePlan } from "./apply.ts";
@@ -78,6 +79,8 @@ export async function configureEni(ports: EniPorts, eni: EniLink): Promise<Resul
   const refusal = eni.v6 === undefined ? undefined : forwardingRefusal();
   if (refusal !== undefined) return failed({ kind: "kernel", op: refusal, errno: "EOPNOTSUPP" });
   const device = { name: found.value.name ?? String(eni.ifIndex), ifIndex: eni.ifIndex };
+  const tooLarge = mtuRefusal(eni, { ...found.value, name: device.name });
+  if (tooLarge !== undefined) return failed({ kind: "kernel", op: tooLarge, errno: "EINVAL" });
   const wasUp = (found.value.flags & IFF.UP) !== 0;
   const result = await bringUp(ports, eni, device, wasUp);
   if (!result.ok && !wasUp) await applyPlan(ports.client, planEniUnlink(device));
@@ -132,6 +135,17 @@ async function findDevice(client: Client, { ifIndex, mac }: EniLink): Promise<Re
     errno: "ENODEV",
   };
   return link.address === mac ? ok(link) : failed(other);
+}
+
+/** See `Kernel.mtuOf`. */
+export async function mtuOf(client: Client, ifIndex: number): Promise<Result<number>> {
+  const answers = await client.ask([
+    { family: "route", requests: [getLink({ index: ifIndex })], ack: "each" },
+  ]);
+  if (!answers.ok) return answers;
+  const [answer] = answers.value[0] ?? [];
+  const mtu = linkOf(answer)?.mtu;
+  return mtu === undefined ? failed(answerFault(`ip link show dev ${ifIndex}`, answer)) : ok(mtu);
 }
 
 /** See `Kernel.forgetEni`. */

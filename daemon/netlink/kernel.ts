@@ -17,7 +17,7 @@ import { cleanHost } from "./clean.ts";
 import { openClient } from "./client.ts";
 import { openStale } from "./connections.ts";
 import { openDoomed } from "./doomed.ts";
-import { configureEni, type EniPorts, forgetEni, prepareEni } from "./eni.ts";
+import { configureEni, type EniPorts, forgetEni, mtuOf, prepareEni } from "./eni.ts";
 import { hostFacts } from "./ipv6.ts";
 import { runNft } from "./nft.ts";
 import { attachPod, type PodPorts, podTraces } from "./pods.ts";
@@ -80,6 +80,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
     awaitEni: (mac, signal) => arrivals.wait(mac, signal),
     prepareEni: (slot) => prepareEni(enis, slot),
     configureEni: (eni) => configureEni(enis, eni),
+    mtuOf: (ifIndex) => mtuOf(client, ifIndex),
     forgetEni: (slot) => forgetEni(enis, slot),
     async attachPod(pod) {
       doomed.busy();

@@ -8,7 +8,6 @@ const DEFAULTS = {
   name: "terway",
   type: "terway",
   virtualType: "veth",
-  mtuBytes: 1500,
   hostStackCidrs: [],
 };
 
@@ -27,7 +26,12 @@ const WRONG: readonly (readonly [text: string, said: string])[] = [
   ],
   ['{"type":"calico"}', '1:9 type is the string "calico"; "terway" is wanted -> -'],
   ['{"name":"a/b"}', '1:9 name is the string "a/b"; a name of letters, digits, _ . and - is wanted -> -'],
-  ['{"mtu":100}', "1:8 mtu is the number 100; a whole number from 576 to 9000 is wanted -> -"],
+  ['{"mtu":575}', "1:8 mtu is the number 575; a whole number from 576 to 65535 is wanted -> -"],
+  ['{"mtu":65536}', "1:8 mtu is the number 65536; a whole number from 576 to 65535 is wanted -> -"],
+  [
+    '{"auto_mtu":false}',
+    "1:2 auto_mtu is known but not supported by this version, and is ignored -> set mtu where 1500 is wanted on ENIs that carry more",
+  ],
   [
     '{"eniip_virtual_type":"IPVlan"}',
     '1:23 eniip_virtual_type is the string "IPVlan"; "veth" ("ipvlan" is known but not supported by this version) is wanted -> -',

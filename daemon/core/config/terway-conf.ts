@@ -18,7 +18,8 @@ export type TerwayConf = {
   readonly name: string;
   readonly type: "terway";
   readonly virtualType: "veth";
-  readonly mtuBytes: number;
+  /** Absent: that of each ENI's device. */
+  readonly mtuBytes?: number;
   readonly hostStackCidrs: readonly Cidr[];
   readonly agentSocket?: string;
 };
@@ -46,7 +47,7 @@ function terwayConfOf(values: TerwayValues): TerwayConf {
     name: values.name,
     type: values.type,
     virtualType: values.eniip_virtual_type,
-    mtuBytes: values.mtu,
+    ...(values.mtu === undefined ? {} : { mtuBytes: values.mtu }),
     hostStackCidrs: values.host_stack_cidrs.v4,
     ...(socket === undefined ? {} : { agentSocket: socket }),
   };

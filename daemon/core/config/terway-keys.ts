@@ -22,9 +22,11 @@ const shape = {
   eniip_virtual_type: key(oneOfAnyCase(["veth"], ["ipvlan", "datapathv2"]).default("veth"), {
     meaning: "How a pod is connected. Upper and lower case are the same.",
   }),
-  mtu: key(count(576, 9000).default(1500), {
-    meaning: "Largest packet on a pod's interface.",
+  mtu: key(count(576, 65_535).optional(), {
+    meaning:
+      "Largest packet on pods' interfaces, and on the ENIs' devices, which get it too; 1280 at least where pods have IPv6. A device that cannot have it is refused with both numbers. On premises the uplink decides, and `network.vxlan.mtu`.",
     unit: "bytes",
+    absent: "that of the ENI's device, asked for each pod",
   }),
   host_stack_cidrs: key(cidrList().prefault([]), {
     meaning:
@@ -57,10 +59,10 @@ const unsupported = {
     [],
   ),
   auto_mtu: later(
-    "Takes the MTU of the node's first interface where `mtu` is absent.",
+    "Takes the MTU of `eth0` where `mtu` is absent. Here that of each pod's own ENI is taken then, whatever this says.",
     "ignored",
-    [false],
-    "set mtu",
+    [true],
+    "set mtu where 1500 is wanted on ENIs that carry more",
   ),
   enable_network_priority: later("Priorities between pods' traffic.", "refused", [false]),
   vlan_strip_type: later("For trunk ENIs.", "ignored", ["filter"]),
