@@ -8,6 +8,7 @@ import { attachmentKey } from "../../proto/attachment.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type PodInterfaces } from "../core/kernel.ts";
+import { type Granted } from "../core/pool/model.ts";
 import { type AddCall } from "../rpc/request.ts";
 import { type Added, type AddResult } from "../rpc/server.ts";
 import { type LeaseRow } from "../store/schema.ts";
@@ -42,7 +43,7 @@ export async function attach(pods: Pods, call: AddCall): Promise<Result<Added>> 
     log.warn({ ...about, fault: grant.fault, tookMs }, "no address for the pod");
     return grant;
   }
-  const lease = newLease(call, grant.value, held.get(key), pods.loop.pool().settings.ipStack);
+  const lease = leaseOf(pods, call, grant.value);
   held.set(key, lease);
   const made = await makeInterface(pods, call, lease, startedMs);
   const madeMs = nowMs();
@@ -82,7 +83,7 @@ async function makeReady(pods: Pods, call: AddCall): Promise<Result<void>> {
 }
 
 async function acquire(pods: Pods, call: AddCall, startedMs: number): Promise<Result<Grant>> {
-  const { loop, held } = pods;
+  const { loop } = pods;
   const { attachment, signal } = call;
   if (signal.aborted) return failed(gone(pods, startedMs));
   const stop = (): void => loop.cancel(attachment, gone(pods, startedMs));
@@ -93,11 +94,17 @@ async function acquire(pods: Pods, call: AddCall, startedMs: number): Promise<Re
     deadlineMs: startedMs + waitMs,
     leaseOf: (granted) => ({
       kind: "put-lease",
-      lease: newLease(call, granted, held.get(attachmentKey(attachment)), loop.pool().settings.ipStack),
+      lease: leaseOf(pods, call, granted),
     }),
   });
   signal.removeEventListener("abort", stop);
   return grant;
+}
+
+function leaseOf(pods: Pods, call: AddCall, granted: Granted): LeaseRow {
+  const { loop, held, datapath } = pods;
+  const former = held.get(attachmentKey(call.attachment));
+  return newLease(call, granted, former, { stack: loop.pool().settings.ipStack, datapath });
 }
 
 type MadeInterfaces = PodInterfaces & { readonly mtu: number };
@@ -141,23 +148,23 @@ function gone({ nowMs }: Pods, startedMs: number): Fault {
   return { kind: "deadline", what: "ADD", waitedMs: nowMs() - startedMs, cause };
 }
 
-/** Both families the same way: the address alone, everything by the next hop. */
-function resultOf(lease: LeaseRow, { gateways, mtu }: MadeInterfaces): AddResult {
+/** Both families the same way: everything by the next hop. An ipvlan pod has no end of its own on the node. */
+function resultOf(lease: LeaseRow, made: MadeInterfaces): AddResult {
+  const { gateways, mtu, prefixLengths = { v4: 32, v6: 128 } } = made;
   const addresses = addressesOfLease(lease);
-  const v4 = { address: addresses.v4, bits: 32, gateway: gateways.v4, dst: "0.0.0.0/0" };
-  const v6 = { address: addresses.v6, bits: 128, gateway: gateways.v6, dst: "::/0" };
+  const v4 = { address: addresses.v4, bits: prefixLengths.v4, gateway: gateways.v4, dst: "0.0.0.0/0" };
+  const v6 = { address: addresses.v6, bits: prefixLengths.v6, gateway: gateways.v6, dst: "::/0" };
+  const end = { name: lease.hostName, mac: lease.hostMac, sandbox: "", mtu };
+  const onNode = lease.datapath === undefined ? [end] : [];
   const families = [v4, v6].flatMap(({ address, gateway, ...family }) =>
     address === undefined || gateway === undefined ? [] : [{ address, gateway, ...family }],
   );
   return {
-    interfaces: [
-      { name: lease.hostName, mac: lease.hostMac, sandbox: "", mtu },
-      { name: lease.ifName, mac: lease.podMac, sandbox: lease.netns, mtu },
-    ],
+    interfaces: [...onNode, { name: lease.ifName, mac: lease.podMac, sandbox: lease.netns, mtu }],
     ips: families.map(({ address, bits, gateway }) => ({
       address: `${address}/${bits}`,
       gateway,
-      interface: 1,
+      interface: onNode.length,
     })),
     routes: families.map(({ dst, gateway: gw }) => ({ dst, gw })),
   };

@@ -192,6 +192,7 @@ function blockSupply(
     actOn: () => () => undefined,
     onPool: () => undefined,
     mtuOf: async () => ok(network?.mtu ?? NO_MTU),
+    datapath: "veth",
     addTimeoutMs: ADD_TIMEOUT_MS,
     onEnis: false,
     datapathOf: ({ pods }) => ({

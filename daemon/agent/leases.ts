@@ -8,6 +8,7 @@ import { type IpAddress, parseIp, parseIpv6 } from "../../proto/addr6.ts";
 import { type Attachment, attachmentKey } from "../../proto/attachment.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { decodeBandwidth, encodeBandwidth } from "../core/datapath/bandwidth-text.ts";
+import { slaveName } from "../core/datapath/layout.ts";
 import { hostLinkName } from "../core/datapath/link-name.ts";
 import { type IpStack } from "../core/ip-stack.ts";
 import { type Kernel, type PodAddresses, type PodLink } from "../core/kernel.ts";
@@ -39,6 +40,8 @@ export type PodsOptions = {
   readonly log: Log;
   /** Bytes; of both ends of a pod's link, for pods on the ENI of the slot. */
   readonly mtuOf: (slot: number) => Promise<Result<number>>;
+  /** Of new pods; the others have it in their leases. */
+  readonly datapath: PodLink["datapath"];
   /** False: pods' addresses are of a block of the node, and `slot` of a lease is no ENI's. */
   readonly onEnis: boolean;
   /** The longest that an ADD waits for an address, whatever the caller would. */
@@ -55,7 +58,7 @@ export function newLease(
   call: AddCall,
   granted: Granted,
   former: LeaseRow | undefined,
-  stack: IpStack,
+  { stack, datapath }: { readonly stack: IpStack; readonly datapath: PodLink["datapath"] },
 ): LeaseRow {
   const bandwidth = encodeBandwidth(call.bandwidth);
   const limits = bandwidth !== undefined && { bandwidth };
@@ -71,12 +74,13 @@ export function newLease(
     stack: granted.address6 === undefined ? "ipv4" : stack,
     slot: granted.slot,
     state: "pending",
-    hostName: hostLinkName(call.attachment),
+    hostName: datapath === "veth" ? hostLinkName(call.attachment) : slaveName(granted.slot),
     netns: call.netns,
     pod: podName(call.args),
     hostMac: "",
     podMac: "",
     ...limits,
+    ...(datapath === "ipvlan" && { datapath }),
   };
 }
 
@@ -92,7 +96,7 @@ export function podName(args: Readonly<Record<string, string>>): string {
 
 /** `mtu`: bytes; taking a link away needs none. */
 export function podLink(lease: LeaseRow, { onEnis }: Pick<PodsOptions, "onEnis">, mtu = 0): PodLink {
-  const { hostName, netns, ifName, slot } = lease;
+  const { hostName, netns, ifName, slot, datapath = "veth" } = lease;
   const addresses = addressesOfLease(lease);
   const bandwidth = lease.bandwidth === undefined ? undefined : decodeBandwidth(lease.bandwidth);
   return {
@@ -102,7 +106,7 @@ export function podLink(lease: LeaseRow, { onEnis }: Pick<PodsOptions, "onEnis">
     addresses,
     ...(onEnis && { slot }),
     mtu,
-    datapath: "veth",
+    datapath,
     ...(bandwidth && { bandwidth }),
   };
 }

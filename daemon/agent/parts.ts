@@ -6,6 +6,7 @@
 import { type VSwitchId } from "../../proto/ids.ts";
 import { ok, type Result } from "../../proto/result.ts";
 import { type VSwitchView } from "../core/cloud.ts";
+import { type PodLink } from "../core/kernel.ts";
 import { type Pool } from "../core/pool/model.ts";
 import { restore } from "../core/pool/restore.ts";
 import { type Store } from "../store/store.ts";
@@ -20,6 +21,7 @@ import { openMtu } from "./mtu.ts";
 import { type EniNodeOptions } from "./node-options.ts";
 import { type Base, openBase, openServing, type Running, type Supply } from "./serving.ts";
 import { drainSettings } from "./settings.ts";
+import { chooseVirtualType } from "./virtual-type.ts";
 
 /** How long an ENI's device is awaited by one attempt. */
 const LINK_TIMEOUT_MS = 120_000;
@@ -31,9 +33,24 @@ export async function openParts(options: EniNodeOptions, store: Store): Promise<
   if (!known.ok) return known;
   const base = await openBase(options, store, known.value.records.leases, stack);
   if (!base.ok) return base;
-  const serving = await openServing(base.value, eniSupply(options, base.value, known.value, stack), stack);
+  const datapath = await virtualType(options, base.value, known.value);
+  if (!datapath.ok) return datapath;
+  const supply = { ...eniSupply(options, base.value, known.value, stack), datapath: datapath.value };
+  const serving = await openServing(base.value, supply, stack);
   const moved = stack.move();
   return ok({ ...serving, [Symbol.asyncDispose]: () => moved.disposeAsync() });
+}
+
+/** A drain makes no pods, so it minds nothing. */
+async function virtualType(
+  { args, config, log }: EniNodeOptions,
+  { kernel, leases }: Base,
+  { facts, node }: Known,
+): Promise<Result<PodLink["datapath"], StartFault>> {
+  if (args.drain) return ok("veth");
+  const vSwitches = facts.vSwitches.filter(({ id }) => facts.configured.includes(id));
+  const { primaryMac } = node;
+  return chooseVirtualType({ ipvlan: kernel.ipvlan, config, primaryMac, vSwitches, leases, log });
 }
 
 /** Addresses of ENIs, by the cloud's leave. */
@@ -42,7 +59,7 @@ export function eniSupply(
   { kernel, host }: Pick<Base, "kernel" | "host">,
   known: Known,
   stack: AsyncDisposableStack,
-): Supply {
+): Omit<Supply, "datapath"> {
   const { log, config, args } = options;
   const hostFiles =
     args.hostRoot === undefined || args.drain ? undefined : stack.use(openHostFiles(args.hostRoot, log));

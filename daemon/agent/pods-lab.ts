@@ -132,6 +132,7 @@ export function openPodsLab(
       forget: (of: Attachment) => ok(void kept.delete(attachmentKey(of))),
     },
     mtuOf: (slot) => mtu.ofSlot(slot, lab.loop.pool()),
+    datapath: "veth",
     onEnis: true,
     addTimeoutMs: 60_000,
     leases,

@@ -6,6 +6,7 @@
  */
 import { attachmentKey } from "../../proto/attachment.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
+import { type PodLink } from "../core/kernel.ts";
 import { type Pool } from "../core/pool/model.ts";
 import { type LeaseRecord } from "../core/pool/records.ts";
 import { openKernel, type OpenKernel } from "../netlink/kernel.ts";
@@ -52,6 +53,8 @@ export type Supply = Pick<LoopOptions, "initial" | "instanceType"> & {
   readonly onPool: (pool: Pool) => void;
   /** Bytes; of interfaces of pods on the ENI of the slot. */
   readonly mtuOf: (slot: number, pool: Pool) => Promise<Result<number>>;
+  /** Of new pods. */
+  readonly datapath: PodLink["datapath"];
   readonly addTimeoutMs: number;
   /** False: pods' addresses are of a block of the node. */
   readonly onEnis: boolean;
@@ -164,6 +167,7 @@ function openState(
     timers,
     log,
     mtuOf: (slot) => supply.mtuOf(slot, loop.pool()),
+    datapath: supply.datapath,
     onEnis: supply.onEnis,
     addTimeoutMs: supply.addTimeoutMs,
     leases,

@@ -39,7 +39,7 @@ export type Bandwidth = { readonly ingress?: Rate; readonly egress?: Rate };
 
 /** A pod's interface, before it is made. */
 export type PodLink = {
-  /** Name of the host's end, derived from the attachment; at most 15 bytes. */
+  /** Name of the device that the pod's routes on the node lead to: the host's end of a veth, the node's slave of the ENI. At most 15 bytes. */
   readonly hostName: string;
   /** CNI_NETNS. */
   readonly netns: string;
@@ -56,13 +56,16 @@ export type PodLink = {
 
 /** What was made: the facts of the CNI result. */
 export type PodInterfaces = {
+  /** The same as `podMac` with ipvlan: that of the ENI. */
   readonly hostMac: Mac;
   readonly podMac: Mac;
-  /** The pod's next hops, of the families that it has addresses of: 169.254.1.1 and fe80::1. */
+  /** The pod's next hops, of the families that it has addresses of: 169.254.1.1 and fe80::1, or with ipvlan the vSwitch's. */
   readonly gateways: PodAddresses;
+  /** Bits of the networks of its addresses. Absent: those of one address, 32 and 128. */
+  readonly prefixLengths?: { readonly v4: number; readonly v6: number };
 };
 
-/** One address of a pod's host side, as the kernel has it. */
+/** One address of a pod's host side, as the kernel has it. `hostName`: see `PodLink`. */
 export type PodTrace = { readonly address: IpAddress; readonly hostName: string };
 
 /** All calls may be repeated: done already is done. A failure leaves nothing behind. */

@@ -69,7 +69,10 @@ export async function checkNode(
 }
 
 /** Which MACs its gateways have is known to the neighbours alone: that they are there, and permanent, is what is looked at. */
-async function gatewayMacs(client: Client, { ifIndex, gateway, v6 }: EniLink): Promise<Result<GatewayMacs>> {
+export async function gatewayMacs(
+  client: Client,
+  { ifIndex, gateway, v6 }: EniLink,
+): Promise<Result<GatewayMacs>> {
   const found = await lookAt(
     client,
     `ip neighbour get ${gateway}`,

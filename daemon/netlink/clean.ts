@@ -17,9 +17,11 @@ import {
   type NftFamily,
   PROTOCOL,
   SLOT_MAX,
+  slaveName,
 } from "../core/datapath/layout.ts";
 import { podElement } from "../core/datapath/pod-plan.ts";
 import { type Device, type ElementThing, type Plan, type Thing } from "../core/datapath/thing.ts";
+import { type Kernel, type PodTrace } from "../core/kernel.ts";
 import { limitedIndex } from "../core/datapath/traffic.ts";
 import { applyPlan, removePlan } from "./apply.ts";
 import { answerFault, type Client, GONE } from "./client.ts";
@@ -30,14 +32,19 @@ import { decodeNeighbour } from "./codec/neighbour.ts";
 import { decodeSetElements, dumpElements, NFT_ELEMENT } from "./codec/nft-element.ts";
 import { decodeRoute } from "./codec/route.ts";
 import { decodeRule } from "./codec/rule.ts";
-import { forgetEni, type EniPorts } from "./eni.ts";
+import { type EniPorts } from "./eni.ts";
 import { mapOf } from "./encode-thing.ts";
+import { type IpvlanUse } from "./ipvlan-node.ts";
 import { runNft } from "./nft.ts";
 import { podRoutes } from "./pods.ts";
 import { askAll, isPodLink } from "./removal.ts";
 
 /** See `Kernel.cleanHost`. Goes on past failures; the first of them is the result. */
-export async function cleanHost(ports: EniPorts): Promise<Result<void>> {
+export async function cleanHost(
+  ports: EniPorts,
+  enis: Pick<Kernel, "forgetEni">,
+  ipvlan: Pick<IpvlanUse, "leave">,
+): Promise<Result<void>> {
   const { client, nodeNetns, host } = ports;
   // The links first: a pod's link and its route are made in one go, so none of these is of a pod that is being made.
   const links = await client.dump("ip link show", dumpLinks(), decodeLink);
@@ -52,13 +59,13 @@ export async function cleanHost(ports: EniPorts): Promise<Result<void>> {
     "delete the link of a pod that is gone",
     abandoned.map(({ index }) => deleteLink({ index })),
   );
-  if (pods.value.length > 0)
-    return both(first, await cleanUnused(ports, new Set(pods.value.map(({ address }) => address))));
+  if (pods.value.length > 0) return both(first, await cleanUnused(ports, enis, pods.value));
+  const left = await ipvlan.leave();
   const removed = await removePlan(client, await allOfOurs(ports));
   const given = await giveBackEnis(client, links.value);
   const cleaned = await runNft(nftCleanText(host), nodeNetns);
   ports.chains.clear();
-  return [first, removed, given, cleaned].find((result) => !result.ok) ?? ok(undefined);
+  return [first, left, removed, given, cleaned].find((result) => !result.ok) ?? ok(undefined);
 }
 
 /** Devices of ENIs are the cloud's: they only leave our group. */
@@ -79,8 +86,14 @@ function both(a: Result<void>, b: Result<void>): Result<void> {
 }
 
 /** ENIs that no pod's element leads to, and elements without a pod. */
-async function cleanUnused(ports: EniPorts, addresses: ReadonlySet<IpAddress>): Promise<Result<void>> {
+async function cleanUnused(
+  ports: EniPorts,
+  enis: Pick<Kernel, "forgetEni">,
+  pods: readonly PodTrace[],
+): Promise<Result<void>> {
   const { client, host } = ports;
+  const addresses: ReadonlySet<IpAddress> = new Set(pods.map(({ address }) => address));
+  const slaves = new Set(pods.map(({ hostName }) => hostName));
   const elements: ElementThing[] = [];
   const tables = new Set<number>();
   for (const family of familiesOf(host)) {
@@ -97,8 +110,8 @@ async function cleanUnused(ports: EniPorts, addresses: ReadonlySet<IpAddress>): 
   );
   const chains = new Set(elements.filter(({ key }) => addresses.has(key)).map(({ chain }) => chain));
   for (let slot = 0; slot <= SLOT_MAX; slot++) {
-    if (!tables.has(eniTable(slot)) || chains.has(eniChain(slot))) continue;
-    result = both(result, await forgetEni(ports, slot));
+    if (!tables.has(eniTable(slot)) || chains.has(eniChain(slot)) || slaves.has(slaveName(slot))) continue;
+    result = both(result, await enis.forgetEni(slot));
   }
   return result;
 }

@@ -43,6 +43,8 @@ export type EniPorts = {
   readonly gatewayPatienceMs: number | undefined;
   /** Slots whose nftables chain was made ahead, for the next `configureEni`; a later one makes it again. */
   readonly chains: Map<number, Promise<Result<void>>>;
+  /** MACs of the gateways that are known, and are not asked. */
+  readonly knownGateways: (eni: EniLink) => Promise<GatewayMacs | undefined>;
 };
 
 /** The chain of a slot. nft(8) is a process of 15 to 40 ms, so it is made while the device is awaited. */
@@ -107,9 +109,11 @@ async function bringUp(ports: EniPorts, eni: EniLink, device: Device, wasUp: boo
 
 /** Both at the same time. */
 async function askGateways(
-  { thread, gatewayPatienceMs }: EniPorts,
+  { thread, gatewayPatienceMs, knownGateways }: EniPorts,
   eni: EniLink,
 ): Promise<Result<GatewayMacs>> {
+  const known = await knownGateways(eni);
+  if (known !== undefined) return ok(known);
   const [v4, v6] = await Promise.all([
     askGateway(thread, arpConversation(eni), gatewayPatienceMs),
     eni.v6 === undefined

@@ -8,22 +8,26 @@ import {
   HOST_STACK_MAX,
   HOST_STACK_PRIORITY,
   type IpvlanEni,
+  ipvlanInterfaces,
   type IpvlanNode,
   planHostStack,
   planIpvlanEni,
   planIpvlanPod,
   planIpvlanPodAgain,
+  routesTo,
   slaveOf,
 } from "../core/datapath/ipvlan-plan.ts";
 import { type HostFacts } from "../core/datapath/host-plan.ts";
-import { type Plan } from "../core/datapath/thing.ts";
+import { podAlias, slaveName } from "../core/datapath/layout.ts";
+import { type Plan, type Thing } from "../core/datapath/thing.ts";
 import { planSlaveLimits } from "../core/datapath/traffic.ts";
-import { type PodLink } from "../core/kernel.ts";
+import { type PodInterfaces, type PodLink } from "../core/kernel.ts";
 import { applyPlan, removePlan } from "./apply.ts";
 import { type Client } from "./client.ts";
 import { deleteLink, decodeLink, getLink, type Link } from "./codec/link.ts";
 import { TC_H } from "./codec/tc.ts";
-import { deleteFilter, type FilterKey } from "./codec/tc-filter.ts";
+import { deleteFilter, dumpFilters, type FilterKey } from "./codec/tc-filter.ts";
+import { deleteQdisc } from "./codec/tc-qdisc.ts";
 import { forgetConnections, openStale } from "./connections.ts";
 import { differences } from "./differ.ts";
 import { checkLimits, type Limits, makeLimits, mendLimits } from "./limits.ts";
@@ -63,17 +67,17 @@ export async function configureIpvlanEni(
   const made = await makeTraffic(client, wrong.value);
   if (!made.ok) return made;
   const wanted = filters.flatMap((thing) => (thing.kind === "filter" ? [keyOf(thing)] : []));
-  const stale = await staleFilters(client, eni, wanted);
+  const stale = await staleFilters(client, eni.device.ifIndex, wanted);
   return stale.ok ? askAll(client, "tc filter delete", stale.value.map(deleteFilter)) : stale;
 }
 
-/** Filters of our priorities that are not wanted. */
+/** Filters of our priorities on the egress of a device that are not wanted. */
 async function staleFilters(
   client: Client,
-  { device }: IpvlanEni,
+  ifIndex: number,
   wanted: readonly FilterKey[],
 ): Promise<Result<readonly FilterKey[]>> {
-  const place = { index: device.ifIndex, parent: TC_H.CLSACT_EGRESS };
+  const place = { index: ifIndex, parent: TC_H.CLSACT_EGRESS };
   const found = await filtersAt(client, place, {});
   if (!found.ok) return found;
   return ok(
@@ -109,14 +113,45 @@ export async function checkIpvlanEni(
   return traffic.ok ? ok([...things.value, ...traffic.value].map(({ line }) => line)) : traffic;
 }
 
-/** Takes the node's slave and the filters away; the device stays as the cloud's. */
-export async function forgetIpvlanEni({ client }: IpvlanPorts, eni: IpvlanEni): Promise<Result<void>> {
-  const stale = await staleFilters(client, eni, []);
+/** Takes the node's slave of a slot and the filters away, where they are; the ENI's device stays as the cloud's. */
+export async function forgetIpvlanEni(
+  { client }: Pick<IpvlanPorts, "client">,
+  slot: number,
+): Promise<Result<void>> {
+  const slave = await slaveLink(client, slot);
+  if (!slave.ok || slave.value === undefined) return slave.ok ? ok(undefined) : slave;
+  const { index, link: parent } = slave.value;
+  const stale = parent === undefined ? ok([]) : await staleFilters(client, parent, []);
   if (!stale.ok) return stale;
-  return askAll(client, `forget ${eni.device.name}`, [
+  const forgotten = await askAll(client, `forget the slave ${slaveName(slot)}`, [
     ...stale.value.map(deleteFilter),
-    deleteLink({ name: slaveOf(eni).name }),
+    deleteLink({ index }),
   ]);
+  if (!forgotten.ok || parent === undefined) return forgotten;
+  return removeEmptyClsact(client, parent);
+}
+
+/** Where nobody has a filter there any more. */
+async function removeEmptyClsact(client: Client, index: number): Promise<Result<void>> {
+  for (const parent of [TC_H.CLSACT_EGRESS, TC_H.CLSACT_INGRESS]) {
+    const left = await client.dump(
+      `tc filter show dev ${index}`,
+      dumpFilters({ index, parent }),
+      ({ length }) => length,
+    );
+    // A device without clsact is refused.
+    if (!left.ok) return ok(undefined);
+    if (left.value.length > 0) return ok(undefined);
+  }
+  return askAll(client, `tc qdisc delete dev ${index} clsact`, [
+    deleteQdisc({ index, parent: TC_H.INGRESS }),
+  ]);
+}
+
+/** The node's slave of a slot; nothing where the device of that name is another. */
+async function slaveLink(client: Client, slot: number): Promise<Result<Link | undefined>> {
+  const found = await linkAt(client, slaveName(slot));
+  return found.ok && found.value?.info?.kind !== "ipvlan" ? ok(undefined) : found;
 }
 
 /** All of the pod's interface or nothing; what is there already is made sure of. */
@@ -125,63 +160,84 @@ export async function attachIpvlanPod(
   pod: PodLink,
   eni: IpvlanEni,
   node: IpvlanNode,
-): Promise<Result<void>> {
+): Promise<Result<PodInterfaces>> {
   const { client, nodeNetns, newIndex } = ports;
   const opened = openNetns(pod.netns, nodeNetns);
   if (!opened.ok) return opened;
   using netns = opened.value;
-  const inside = { netnsFd: netns.fd, name: pod.netns };
   for (let tries = 1; ; tries++) {
     const index = newIndex();
-    const applied = await applyPlan(client, planIpvlanPod(pod, eni, index, node), netns.fd);
+    const plan = planIpvlanPod(pod, eni, index, node);
+    const applied = await applyPlan(client, plan, netns.fd);
     if (applied.ok) {
       const limited = await makeLimits(client, limitsOf(pod, index), netns.fd);
-      if (!limited.ok) await removePlan(client, planIpvlanPod(pod, eni, index, node), netns.fd);
+      if (limited.ok) return ok(ipvlanInterfaces(pod, eni));
+      await removePlan(client, plan, netns.fd);
       return limited;
     }
     const isTaken = applied.fault.kind === "kernel" && applied.fault.errno === "EEXIST";
     if (applied.thing.kind !== "ipvlan" || !isTaken) return failed(applied.fault);
     const there = await linkIn(client, pod, netns.fd);
     if (!there.ok) return there;
-    if (there.value !== undefined) {
-      if (!isSlaveOf(there.value, eni))
-        return failed({ kind: "interface-exists", ifName: pod.ifName, netns: pod.netns });
-      const plan = planIpvlanPodAgain(pod, eni, there.value.index, node);
-      const repaired = await repairPlan(client, plan, inside);
-      if (!repaired.ok) return repaired;
-      return await mendLimits(client, limitsOf(pod, there.value.index), netns.fd);
-    }
+    if (there.value !== undefined) return await attachAgain(ports, pod, eni, node, there.value, netns.fd);
     if (tries === INDEX_TRIES) return failed(applied.fault);
   }
 }
 
-/** Nobody can reach or use the addresses any more. Goes on past what is gone already. */
-export async function detachIpvlanPod(
-  { client, nodeNetns }: IpvlanPorts,
+/** A device of the pod's name is there: what hangs on it is made again, if it is the pod's. */
+async function attachAgain(
+  { client }: IpvlanPorts,
   pod: PodLink,
   eni: IpvlanEni,
   node: IpvlanNode,
-): Promise<Result<void>> {
+  link: Link,
+  netnsFd: number,
+): Promise<Result<PodInterfaces>> {
+  if (!isSlaveOf(link, pod, eni.device.ifIndex))
+    return failed({ kind: "interface-exists", ifName: pod.ifName, netns: pod.netns });
+  const plan = planIpvlanPodAgain(pod, eni, link.index, node);
+  const repaired = await repairPlan(client, plan, { netnsFd, name: pod.netns });
+  if (!repaired.ok) return repaired;
+  const limited = await mendLimits(client, limitsOf(pod, link.index), netnsFd);
+  return limited.ok ? ok(ipvlanInterfaces(pod, eni)) : limited;
+}
+
+/** Nobody can reach or use the addresses any more. Goes on past what is gone already. */
+export async function detachIpvlanPod(ports: IpvlanPorts, pod: PodLink): Promise<Result<void>> {
+  const { client, nodeNetns } = ports;
+  const { slot } = pod;
+  const slave = slot === undefined ? ok(undefined) : await slaveLink(client, slot);
+  if (!slave.ok) return slave;
   const opened = openNetns(pod.netns, nodeNetns);
   using netns = opened.ok ? opened.value : undefined;
   const there = netns === undefined ? ok(undefined) : await linkIn(client, pod, netns.fd);
   if (!there.ok) return there;
-  const isThere = there.value !== undefined && isSlaveOf(there.value, eni);
-  const index = there.value?.index ?? 0;
-  const removed = await removePlan(
-    client,
-    planIpvlanPod(pod, eni, index, node).filter(
-      (thing) => ("place" in thing && thing.place === "node") || (isThere && thing.kind === "ipvlan"),
-    ),
-    netns?.fd,
-  );
+  const own =
+    there.value !== undefined && isSlaveOf(there.value, pod, slave.value?.link) ? there.value : undefined;
+  // The route first: what is sent to the pod from now on is told that it is unreachable.
+  const things: Plan = [
+    ...(own === undefined ? [] : [slaveThing(pod, own)]),
+    ...(slave.value === undefined
+      ? []
+      : routesTo(pod, { name: slaveName(slot ?? 0), ifIndex: slave.value.index })),
+  ];
+  const removed = await removePlan(client, things, netns?.fd);
   // What delays for the pod in its own namespace goes with it.
-  const ifb = netns === undefined || !isThere ? ok(undefined) : await freeAll(client, pod, index, netns.fd);
+  const ifb =
+    netns === undefined || own === undefined
+      ? ok(undefined)
+      : await freeAll(client, pod, own.index, netns.fd);
   const { v4, v6 } = pod.addresses;
   const forgotten = await forgetConnections(client, v4 === undefined ? [] : [v4]);
   const stale = openStale(client);
   stale.add(v6 === undefined ? [] : [v6]);
   return [removed, ifb, forgotten, await stale.forget()].find(({ ok: isOk }) => !isOk) ?? ok(undefined);
+}
+
+/** As far as its removal has to know it. */
+function slaveThing({ ifName, mtu }: PodLink, { index, link = 0 }: Link): Thing {
+  const parent = { name: String(link), ifIndex: link };
+  return { kind: "ipvlan", place: "pod", device: { name: ifName, ifIndex: index }, parent, mtu, group: 0 };
 }
 
 function freeAll(client: Client, pod: PodLink, index: number, podFd: number): Promise<Result<void>> {
@@ -201,11 +257,13 @@ export async function checkIpvlanPod(
   const there = await linkIn(client, pod, netns.fd);
   if (!there.ok) return there;
   if (there.value === undefined) return ok([`device ${pod.ifName} in ${pod.netns} is missing`]);
-  const { index } = there.value;
-  const plan: Plan = planIpvlanPod(pod, eni, index, node);
+  const { index, mtu = pod.mtu } = there.value;
+  // The kernel gives slaves the MTU of their ENI whenever that changes.
+  const asMade = { ...pod, mtu };
+  const plan: Plan = planIpvlanPod(asMade, eni, index, node);
   const found = await differences(client, plan, { netnsFd: netns.fd, name: pod.netns });
   if (!found.ok) return found;
-  const limits = await checkLimits(client, limitsOf(pod, index), netns.fd);
+  const limits = await checkLimits(client, limitsOf(asMade, index), netns.fd);
   return limits.ok ? ok([...found.value.map(({ line }) => line), ...limits.value]) : limits;
 }
 
@@ -220,8 +278,10 @@ async function linkAt(client: Client, name: string, netnsFd?: number): Promise<R
   return found.ok ? ok(found.value[0]) : found;
 }
 
-function isSlaveOf(link: Link, { device }: IpvlanEni): boolean {
-  return link.info?.kind === "ipvlan" && link.link === device.ifIndex;
+/** Whether the device is this pod's. Without an alias its making was cut short right behind its birth. */
+function isSlaveOf(link: Link, { addresses }: PodLink, parent: number | undefined): boolean {
+  const isOurs = link.alias === undefined ? link.link === parent : link.alias === podAlias(addresses);
+  return isOurs && link.info?.kind === "ipvlan" && (parent === undefined || link.link === parent);
 }
 
 /** Both directions at the pod's own device: of what passes between slaves of one ENI the node sees nothing. */

@@ -224,7 +224,7 @@ describe("attachIpvlanPod()", () => {
       "tbf 5457: dev ti-eth0 root",
     ]);
     expect(silent(nameOf(limited), [FAR, FAR6])).toEqual([]);
-    must(await detachIpvlanPod(ports, limited, eniOf(limited), node));
+    must(await detachIpvlanPod(ports, limited));
     expect(inside(nameOf(limited), "ip -o link").trim().split("\n")).toHaveLength(1);
   });
 });
@@ -269,12 +269,11 @@ describe("detachIpvlanPod(), forgetIpvlanEni()", () => {
     const [first, gone] = pods;
     if (first === undefined || gone === undefined) throw new Error("no pods");
     sh(`ip netns del ${nameOf(gone)}`);
-    for (let times = 0; times < 2; times++)
-      for (const pod of pods) must(await detachIpvlanPod(ports, pod, eniOf(pod), node));
+    for (let times = 0; times < 2; times++) for (const pod of pods) must(await detachIpvlanPod(ports, pod));
     expect(inside(nameOf(first), "ip -o link").trim().split("\n")).toHaveLength(1);
     const routes = ["-4", "-6"].map((family) => inside(NODE_NS, `ip ${family} route show table all`));
     expect(routes.join("")).not.toContain("table 7400");
-    for (const eni of enis) must(await forgetIpvlanEni(ports, eni));
+    for (const eni of enis) must(await forgetIpvlanEni(ports, eni.slot));
     expect(inside(NODE_NS, "ip -o link")).not.toContain("twv");
     expect(inside(NODE_NS, "tc filter show dev eni1 egress")).toBe("");
   });

@@ -16,9 +16,11 @@ import { checkPod } from "./check-pod.ts";
 import { cleanHost } from "./clean.ts";
 import { openClient } from "./client.ts";
 import { openStale } from "./connections.ts";
+import { withIpvlan } from "./datapaths.ts";
 import { openDoomed } from "./doomed.ts";
 import { configureEni, type EniPorts, forgetEni, mtuOf, prepareEni } from "./eni.ts";
 import { hostFacts } from "./ipv6.ts";
+import { type IpvlanUse, openIpvlan } from "./ipvlan-node.ts";
 import { runNft } from "./nft.ts";
 import { attachPod, type PodPorts, podTraces } from "./pods.ts";
 import { openRemoval } from "./removal.ts";
@@ -45,6 +47,7 @@ export type OpenKernel = Kernel &
     linkDeletions(): number;
     /** Gives memory of the process back that nobody uses. */
     giveBackMemory(): Promise<void>;
+    readonly ipvlan: IpvlanUse;
     /** For what else is done to this node's network: `openHybridNetwork`. Ends with the kernel. */
     readonly thread: SocketThread;
   };
@@ -60,16 +63,20 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
   const stale = openStale(client);
   const doomed = openDoomed(thread, options.deletionBounds ?? DELETION_BOUNDS, () => stale.forget());
   const removal = openRemoval(client, doomed, stale);
-  const enis: EniPorts = { client, thread, nodeNetns, host, gatewayPatienceMs, chains: new Map() };
+  const random = options.randomBytes ?? openRandom();
+  const ipvlan = openIpvlan({ client, nodeNetns, host, randomBytes: random });
+  const { knownGateways } = ipvlan;
+  const ports = { client, thread, nodeNetns, host, knownGateways };
+  const enis: EniPorts = { ...ports, gatewayPatienceMs, chains: new Map() };
   const pods: PodPorts = {
     client,
     nodeNetns,
-    randomBytes: options.randomBytes ?? openRandom(),
+    randomBytes: random,
     remove: (pod: PodLink) => removal.remove(pod),
     deleteDoomed: () => doomed.deleteNow(),
   };
 
-  return {
+  const kernel: Kernel = {
     async prepareHost() {
       const structure = await runNft(nftHostText(host), nodeNetns);
       if (!structure.ok) return structure;
@@ -97,9 +104,14 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
     podTraces: () => podTraces(client, host),
     async cleanHost() {
       const deleted = await doomed.deleteNow();
-      const cleaned = await cleanHost(enis);
+      const cleaned = await cleanHost(enis, both, ipvlan);
       return deleted.ok ? cleaned : deleted;
     },
+  };
+  const both = withIpvlan(kernel, ipvlan);
+  return {
+    ...both,
+    ipvlan,
     thread,
     linkDeletions: () => doomed.deletions(),
     async giveBackMemory() {

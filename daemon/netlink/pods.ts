@@ -186,13 +186,12 @@ export async function podRoutes(
     if (!found.ok) return found;
     routes.push(...found.value);
   }
-  const links = await client.dump("ip link show", dumpLinks({ kind: "veth" }), decodeLink);
-  if (!links.ok) return links;
-  const names = new Map(links.value.map(({ index, name }) => [index, name]));
+  const names = await namesOf(client, new Set(routes.flatMap(({ oif }) => oif ?? [])));
+  if (!names.ok) return names;
   return ok(
     routes.flatMap(({ dst, oif, protocol }) => {
       const isHost = dst?.bits === (dst !== undefined && isIpv6(dst.ip) ? 128 : 32);
-      const hostName = oif === undefined ? undefined : names.get(oif);
+      const hostName = oif === undefined ? undefined : names.value.get(oif);
       return dst === undefined ||
         !isHost ||
         oif === undefined ||
@@ -202,4 +201,20 @@ export async function podRoutes(
         : [{ address: dst.ip, hostName, ifIndex: oif }];
     }),
   );
+}
+
+/** Of pods' links and, where routes lead there, of the node's slaves of ENIs: one for many pods, so they are asked for one by one. */
+async function namesOf(
+  client: Client,
+  wanted: ReadonlySet<number>,
+): Promise<Result<ReadonlyMap<number, string | undefined>>> {
+  const links = await client.dump("ip link show", dumpLinks({ kind: "veth" }), decodeLink);
+  if (!links.ok) return links;
+  const names = new Map(links.value.map(({ index, name }) => [index, name]));
+  for (const index of wanted) {
+    const link = names.has(index) ? ok(undefined) : await lookUp(client, { index });
+    if (!link.ok) return link;
+    if (link.value?.info?.kind === "ipvlan") names.set(index, link.value.name);
+  }
+  return ok(names);
 }

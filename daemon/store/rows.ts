@@ -23,11 +23,11 @@ export type Writer = (changes: readonly StoreChange[]) => void;
 export function openWriter(db: DatabaseSync): Writer {
   const putLease = db.prepare(
     `INSERT INTO lease (network, container_id, ifname, address, slot, state, host_name, netns, pod, host_mac, pod_mac,
-     bandwidth, address6, stack) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     bandwidth, address6, stack, datapath) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (network, container_id, ifname) DO UPDATE SET address = excluded.address, slot = excluded.slot,
      state = excluded.state, host_name = excluded.host_name, netns = excluded.netns, pod = excluded.pod,
      host_mac = excluded.host_mac, pod_mac = excluded.pod_mac, bandwidth = excluded.bandwidth,
-     address6 = excluded.address6, stack = excluded.stack`,
+     address6 = excluded.address6, stack = excluded.stack, datapath = excluded.datapath`,
   );
   const deleteLease = db.prepare("DELETE FROM lease WHERE network = ? AND container_id = ? AND ifname = ?");
   const putEni = upsert(db, "eni (slot, record)", "slot", "record");
@@ -40,7 +40,7 @@ export function openWriter(db: DatabaseSync): Writer {
       case "put-lease": {
         const l = change.lease;
         const made = [l.state, l.hostName, l.netns, l.pod, l.hostMac, l.podMac];
-        const state = [...made, l.bandwidth ?? null, l.address6, l.stack];
+        const state = [...made, l.bandwidth ?? null, l.address6, l.stack, l.datapath ?? "veth"];
         return putLease.run(l.network, l.containerId, l.ifName, l.address, l.slot, ...state);
       }
       case "delete-lease":
@@ -132,6 +132,7 @@ export function load(db: DatabaseSync): Stored {
           hostMac: text(row["host_mac"]),
           podMac: text(row["pod_mac"]),
           ...(typeof row["bandwidth"] === "string" && { bandwidth: row["bandwidth"] }),
+          ...(row["datapath"] === "ipvlan" && { datapath: row["datapath"] }),
         }),
       ),
     enis: db

@@ -5,7 +5,7 @@
  */
 
 /** Counts up with each incompatible change of the tables. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 /**
  * `lease.state`: "pending" from the grant until the interface is made, then "done". A pending lease after a restart
@@ -36,6 +36,7 @@ export const LATER_LEASE_COLUMNS = {
   bandwidth: "TEXT",
   address6: "TEXT NOT NULL DEFAULT ''",
   stack: "TEXT NOT NULL DEFAULT 'ipv4' CHECK (stack IN ('ipv4', 'dual', 'ipv6'))",
+  datapath: "TEXT NOT NULL DEFAULT 'veth' CHECK (datapath IN ('veth', 'ipvlan'))",
 } as const;
 
 /** What hangs on them. */
@@ -63,6 +64,8 @@ export type LeaseRow = {
   readonly podMac: string;
   /** See `daemon/core/datapath/bandwidth-text.ts`. Absent: no limit. */
   readonly bandwidth?: string;
+  /** Absent: veth. It stays as it was when `eniip_virtual_type` changes. */
+  readonly datapath?: "ipvlan";
 };
 
 /**

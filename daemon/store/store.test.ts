@@ -191,7 +191,7 @@ describe("openStore()", () => {
     newer.close();
     const opened = openStore({ directory, bootId: "boot-1", nowMs: 42, uptimeMs: 2 });
     const reason =
-      "it was written by a newer terwayd (schema 99, this one knows 3): install that version again, or drain the node with it first";
+      "it was written by a newer terwayd (schema 99, this one knows 4): install that version again, or drain the node with it first";
     const fault = { kind: "store", op: `open ${join(directory, "agent.db")}`, reason };
     expect(opened).toEqual({ ok: false, fault: { kind: "newer", fault } });
     expect(readdirSync(directory).filter((name) => name.includes("damaged"))).toEqual([]);

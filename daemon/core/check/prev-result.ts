@@ -9,6 +9,8 @@ import { parseIp } from "../../../proto/addr6.ts";
 /** What ADD answered with. */
 export type Answered = {
   readonly ifName: string;
+  /** With ipvlan the pod has no device of its own on the node, and the result none. */
+  readonly datapath?: "ipvlan";
   readonly hostName: string;
   readonly hostMac: string;
   readonly podMac: string;
@@ -33,7 +35,7 @@ export function resultDifferences(prevResult: unknown, answered: Answered): read
   const parsed = RESULT.safeParse(prevResult);
   if (!parsed.success) return ["prevResult is not the result of an ADD: interfaces or ips are malformed"];
   const { interfaces, ips } = parsed.data;
-  const { ifName, hostName, hostMac, podMac, netns, addresses } = answered;
+  const { ifName, hostName, hostMac, podMac, netns, addresses, datapath } = answered;
   const inPod = interfaces.findIndex(({ name, sandbox }) => name === ifName && sandbox !== "");
   const pod = interfaces[inPod];
   const host = interfaces.find(({ name, sandbox }) => name === hostName && sandbox === "");
@@ -43,7 +45,9 @@ export function resultDifferences(prevResult: unknown, answered: Answered): read
       ? []
       : [`prevResult has ${ifName} in ${pod.sandbox}, it was made in ${netns}`]),
     ...wrongMac(pod, podMac),
-    ...(host === undefined ? [`prevResult has no interface ${hostName} on the node`] : []),
+    ...(host === undefined && datapath === undefined
+      ? [`prevResult has no interface ${hostName} on the node`]
+      : []),
     ...wrongMac(host, hostMac),
     ...addresses.flatMap((address) => {
       const ip = ips.find((entry) => sameIp(entry.address, address));

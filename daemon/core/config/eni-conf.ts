@@ -4,7 +4,7 @@
  * @module
  */
 import { type z } from "zod";
-import { type Cidr } from "../../../proto/cidr.ts";
+import { type IpCidr } from "../../../proto/cidr6.ts";
 import { type SecurityGroupId, type VSwitchId } from "../../../proto/ids.ts";
 import { failed, ok, type Result } from "../../../proto/result.ts";
 import { type IpStack } from "../ip-stack.ts";
@@ -25,7 +25,7 @@ export type EniConf = {
   readonly vSwitchRetryMs: number;
   /** At most five, none twice; empty: those of the node's primary ENI. */
   readonly securityGroups: readonly SecurityGroupId[];
-  readonly serviceCidrs: readonly Cidr[];
+  readonly serviceCidrs: readonly IpCidr[];
   /** Idle addresses: `poolBounds` turns these and the ENI counts into what the pool keeps. */
   readonly minPoolSize: number;
   readonly maxPoolSize: number;
@@ -111,7 +111,7 @@ function eniConfOf(values: EniValues): EniConf {
     vSwitchPolicy: values.vswitch_selection_policy,
     vSwitchRetryMs: values.vswitch_retry_after,
     securityGroups: groupsOf(values),
-    serviceCidrs: values.service_cidr?.v4 ?? [],
+    serviceCidrs: [...(values.service_cidr?.v4 ?? []), ...(values.service_cidr?.v6 ?? [])],
     minPoolSize: values.min_pool_size,
     maxPoolSize: values.max_pool_size,
     minEni: values.min_eni,

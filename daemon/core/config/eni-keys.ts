@@ -56,7 +56,7 @@ const shape = {
   }),
   service_cidr: key(cidrText().optional(), {
     meaning:
-      "Addresses of the cluster's Services. A pod's traffic passes the node's own network stack, where Services are resolved, so it is checked and nothing else follows from it.",
+      "Addresses of the cluster's Services. With `IPVlan` what pods send there is taken into the node's own network stack, where Services are resolved; without it pods reach no Service. With `veth` all traffic passes that stack, so it is checked and nothing else follows from it.",
     absent: "none",
   }),
   max_pool_size: key(count(0, 10_000).default(5), {

@@ -8,8 +8,8 @@
  * @module
  */
 import * as z from "zod";
-import { intToIpv4, ipv4ToInt, parseIpv4 } from "../../../proto/addr.ts";
-import { type Cidr, parseCidr } from "../../../proto/cidr.ts";
+import { type Cidr } from "../../../proto/cidr.ts";
+import { type Cidr6, type CidrFault, isCidr6, parseIpCidr } from "../../../proto/cidr6.ts";
 import { type SecurityGroupId, securityGroupId, type VSwitchId, vSwitchId } from "../../../proto/ids.ts";
 import { parseDuration } from "./duration.ts";
 import { parseEndpoint } from "./endpoint.ts";
@@ -121,6 +121,12 @@ export function switches(example: string) {
   return z
     .record(z.string(), z.boolean({ error: "true or false" }), { error: wanted })
     .register(kinds, { type: "object", range: "true, false", wanted });
+}
+
+/** `true` or `false`. */
+export function flag() {
+  const wanted = "true or false";
+  return z.boolean({ error: wanted }).register(kinds, { type: "boolean", range: "true, false", wanted });
 }
 
 /** A whole number. */
@@ -296,8 +302,8 @@ function shortened(given: string): string {
   return given.length > 40 ? `${given.slice(0, 39)}…` : given;
 }
 
-/** IPv4 networks, and the IPv6 ones that were given beside them. */
-export type Cidrs = { readonly v4: readonly Cidr[]; readonly v6: readonly string[] };
+/** Networks of both families. */
+export type Cidrs = { readonly v4: readonly Cidr[]; readonly v6: readonly Cidr6[] };
 
 /** `"172.21.0.0/20,fc00::/112"`. */
 export function cidrText() {
@@ -322,25 +328,21 @@ export function cidrList() {
 
 function sortCidrs(parts: readonly string[], context: Context): Cidrs {
   const v4: Cidr[] = [];
-  const v6: string[] = [];
+  const v6: Cidr6[] = [];
   for (const part of parts) {
-    const cidr = parseCidr(part);
-    if (cidr !== undefined) v4.push(cidr);
-    else if (z.cidrv6().safeParse(part).success) v6.push(part);
-    else says(context, ...cidrProblem(part));
+    const parsed = parseIpCidr(part);
+    if (!parsed.ok) says(context, ...cidrProblem(part, parsed.fault));
+    else if (isCidr6(parsed.value)) v6.push(parsed.value);
+    else v4.push(parsed.value);
   }
   return { v4, v6 };
 }
 
-function cidrProblem(part: string): [predicate: string, suggestion?: string] {
-  const [base = "", bits = ""] = part.split("/");
-  const address = parseIpv4(base);
-  const length = /^\d{1,2}$/.test(bits) ? Number(bits) : 33;
+function cidrProblem(part: string, fault: CidrFault): [predicate: string, suggestion?: string] {
   if (part === "") return ["has an empty part between commas", "remove the comma that is too much"];
-  if (address === undefined || length > 32)
+  if (fault.kind === "not-a-network")
     return [`holds ${JSON.stringify(shortened(part))}, which is no CIDR block`];
-  const network = intToIpv4(Math.floor(ipv4ToInt(address) / 2 ** (32 - length)) * 2 ** (32 - length));
-  return [`holds ${part}, an address inside a network and not a network`, `write ${network}/${length}`];
+  return [`holds ${part}, an address inside a network and not a network`, `write ${fault.corrected}`];
 }
 
 /** Instance type -> what it allows. */

@@ -8,6 +8,7 @@ const DEFAULTS = {
   name: "terway",
   type: "terway",
   virtualType: "veth",
+  vethFallback: false,
   hostStackCidrs: [],
 };
 
@@ -33,9 +34,14 @@ const WRONG: readonly (readonly [text: string, said: string])[] = [
     "1:2 auto_mtu is known but not supported by this version, and is ignored -> set mtu where 1500 is wanted on ENIs that carry more",
   ],
   [
-    '{"eniip_virtual_type":"IPVlan"}',
-    '1:23 eniip_virtual_type is the string "IPVlan"; "veth" ("ipvlan" is known but not supported by this version) is wanted -> -',
+    '{"eniip_virtual_type":"IPVlam"}',
+    '1:23 eniip_virtual_type is the string "IPVlam"; one of "veth", "ipvlan" is wanted -> did you mean "ipvlan"?',
   ],
+  [
+    '{"eniip_virtual_type":"datapathv2"}',
+    '1:23 eniip_virtual_type is the string "datapathv2"; one of "veth", "ipvlan" ("datapathv2" is known but not supported by this version) is wanted -> -',
+  ],
+  ['{"veth_fallback":"yes"}', '1:18 veth_fallback is the string "yes"; true or false is wanted -> -'],
   [
     '{"host_stack_cidrs":"10.0.0.0/8"}',
     '1:21 host_stack_cidrs is the string "10.0.0.0/8"; a list of CIDR blocks, such as ["169.254.20.10/32"], is wanted -> write ["10.0.0.0/8"]',
@@ -45,8 +51,8 @@ const WRONG: readonly (readonly [text: string, said: string])[] = [
     '1:21 host_stack_cidrs holds "10.0.0.0/33", which is no CIDR block -> -',
   ],
   [
-    '{"host_stack_cidrs":["::1/128"]}',
-    "1:21 host_stack_cidrs holds ::1/128, which is not used: this version serves IPv4 only -> -",
+    '{"host_stack_cidrs":["fd00::1/64"]}',
+    "1:21 host_stack_cidrs holds fd00::1/64, an address inside a network and not a network -> write fd00::/64",
   ],
   [
     '{"veth_prefix":"cali"}',
@@ -77,9 +83,9 @@ describe("parseTerwayConf()", () => {
   });
 
   it("honours every key", () => {
-    const text = `{"cniVersion":"1.0.0","name":"pods","type":"terway","eniip_virtual_type":"Veth","mtu":8500,
+    const text = `{"cniVersion":"1.0.0","name":"pods","type":"terway","eniip_virtual_type":"IPVlan","veth_fallback":true,"mtu":8500,
       "capabilities":{"bandwidth":true,"io.kubernetes.cri.pod-annotations":true},"bandwidth_mode":"tc",
-      "host_stack_cidrs":["169.254.20.10/32"],"agent_socket":"/run/a.sock"}`;
+      "host_stack_cidrs":["fd00:dd::10/128","169.254.20.10/32"],"agent_socket":"/run/a.sock"}`;
     expect(parseTerwayConf(text)).toEqual({
       ok: true,
       warnings: [],
@@ -87,9 +93,10 @@ describe("parseTerwayConf()", () => {
         cniVersion: "1.0.0",
         name: "pods",
         type: "terway",
-        virtualType: "veth",
+        virtualType: "ipvlan",
+        vethFallback: true,
         mtuBytes: 8500,
-        hostStackCidrs: ["169.254.20.10/32"],
+        hostStackCidrs: ["169.254.20.10/32", "fd00:dd::10/128"],
         agentSocket: "/run/a.sock",
       },
     });

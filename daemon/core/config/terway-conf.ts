@@ -4,9 +4,9 @@
  * @module
  */
 import { type z } from "zod";
-import { type Cidr } from "../../../proto/cidr.ts";
+import { type IpCidr } from "../../../proto/cidr6.ts";
 import { SOCKET_CONFIG_KEY } from "../../../proto/paths.ts";
-import { checkText, type CrossCheck } from "./check.ts";
+import { checkText } from "./check.ts";
 import { ENI_KEYS } from "./eni-keys.ts";
 import { freeze } from "./freeze.ts";
 import { type Parsed } from "./problem.ts";
@@ -17,10 +17,12 @@ export type TerwayConf = {
   readonly cniVersion: "0.3.0" | "0.3.1" | "0.4.0" | "1.0.0" | "1.1.0";
   readonly name: string;
   readonly type: "terway";
-  readonly virtualType: "veth";
+  readonly virtualType: "veth" | "ipvlan";
+  /** Veth where the kernel has no IPVLAN. */
+  readonly vethFallback: boolean;
   /** Absent: that of each ENI's device. */
   readonly mtuBytes?: number;
-  readonly hostStackCidrs: readonly Cidr[];
+  readonly hostStackCidrs: readonly IpCidr[];
   readonly agentSocket?: string;
 };
 
@@ -35,7 +37,7 @@ export function parseTerwayConf(text: string): Parsed<TerwayConf> {
       keys: [...Object.keys(ENI_KEYS.schema.shape), ...Object.keys(ENI_KEYS.unsupported)],
     },
   };
-  const checked = checkText(text, table, CROSS_CHECKS);
+  const checked = checkText(text, table, []);
   if (!checked.ok) return checked;
   return { ok: true, config: freeze(terwayConfOf(checked.value)), warnings: checked.warnings };
 }
@@ -47,20 +49,9 @@ function terwayConfOf(values: TerwayValues): TerwayConf {
     name: values.name,
     type: values.type,
     virtualType: values.eniip_virtual_type,
+    vethFallback: values.veth_fallback,
     ...(values.mtu === undefined ? {} : { mtuBytes: values.mtu }),
-    hostStackCidrs: values.host_stack_cidrs.v4,
+    hostStackCidrs: [...values.host_stack_cidrs.v4, ...values.host_stack_cidrs.v6],
     ...(socket === undefined ? {} : { agentSocket: socket }),
   };
 }
-
-const CROSS_CHECKS: readonly CrossCheck<TerwayValues>[] = [
-  {
-    keys: ["host_stack_cidrs"],
-    severity: "warning",
-    find: ({ host_stack_cidrs: cidrs }) =>
-      (cidrs?.v6 ?? []).map((cidr) => ({
-        path: ["host_stack_cidrs"],
-        predicate: `holds ${cidr}, which is not used: this version serves IPv4 only`,
-      })),
-  },
-];

@@ -7,7 +7,7 @@
 import * as z from "zod";
 import { SOCKET_CONFIG_KEY, SPOOL_CONFIG_KEY } from "../../../proto/paths.ts";
 import { key, type KeyTable, later } from "./key-table.ts";
-import { cidrList, count, networkName, oneOf, oneOfAnyCase, switches, text } from "./kinds.ts";
+import { cidrList, count, flag, networkName, oneOf, oneOfAnyCase, switches, text } from "./kinds.ts";
 
 const shape = {
   cniVersion: key(oneOf(["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]).default("0.3.0"), {
@@ -19,8 +19,14 @@ const shape = {
   type: key(oneOf(["terway"]).default("terway"), {
     meaning: "Name of the executable that the runtime calls.",
   }),
-  eniip_virtual_type: key(oneOfAnyCase(["veth"], ["ipvlan", "datapathv2"]).default("veth"), {
-    meaning: "How a pod is connected. Upper and lower case are the same.",
+  eniip_virtual_type: key(oneOfAnyCase(["veth", "ipvlan"], ["datapathv2"]).default("veth"), {
+    meaning:
+      "How a pod is connected (docs/datapaths.md). `IPVlan` needs the kernel module `ipvlan`. Pods that run keep what they have. Upper and lower case are the same.",
+  }),
+  veth_fallback: key(flag().default(false), {
+    meaning:
+      "What happens where `eniip_virtual_type` is `IPVlan` and the node's kernel has no IPVLAN: `true` connects pods by `veth` and logs a warning; `false` keeps the agent from starting, with the reason.",
+    ours: true,
   }),
   mtu: key(count(576, 65_535).optional(), {
     meaning:
@@ -30,7 +36,7 @@ const shape = {
   }),
   host_stack_cidrs: key(cidrList().prefault([]), {
     meaning:
-      "Destinations that a pod reaches through the node's own network stack, such as a DNS cache on the node. With `veth` that is so for all of them, so it is checked and nothing else follows from it.",
+      "Destinations that a pod reaches through the node's own network stack, IPv4 and IPv6, such as a DNS cache on the node (`169.254.20.10/32`). With `IPVlan` at most 32 together with `service_cidr`, and none may hold an address that pods can have. With `veth` all traffic passes that stack, so it is checked and nothing else follows from it.",
   }),
   capabilities: key(switches('{"bandwidth": true}').prefault({}), {
     meaning:

@@ -15,9 +15,10 @@
 import { type Mac } from "../../../proto/addr.ts";
 import { type IpAddress, isIpv6 } from "../../../proto/addr6.ts";
 import { hostCidr, type IpCidr, networkOf } from "../../../proto/cidr6.ts";
-import { type EniLink, type PodAddresses, type PodLink } from "../kernel.ts";
+import { type EniLink, type PodAddresses, type PodInterfaces, type PodLink } from "../kernel.ts";
+import { VSWITCH_BITS_6 } from "./host-stack.ts";
 import { type GatewayMacs, type HostFacts } from "./host-plan.ts";
-import { addressesOf, GROUP, LOOPBACK_INDEX, TABLE } from "./layout.ts";
+import { addressesOf, GROUP, LOOPBACK_INDEX, podAlias, slaveName, TABLE } from "./layout.ts";
 import { type Device, type Plan, type Thing } from "./thing.ts";
 import { type FilterThing, type TrafficThing } from "./traffic.ts";
 
@@ -43,12 +44,9 @@ export const HOST_STACK_PRIORITY = 0x5480;
 /** Indexes of the node's slaves: that of the ENI and so much. */
 const SLAVE_INDEX_OFFSET = 131_072;
 
-/** Bits of the prefix of every vSwitch's IPv6 network. */
-const VSWITCH_BITS_6 = 64;
-
 /** The node's slave of an ENI. */
 export function slaveOf({ slot, device }: Pick<IpvlanEni, "slot" | "device">): Device {
-  return { name: `twv${slot}`, ifIndex: device.ifIndex + SLAVE_INDEX_OFFSET };
+  return { name: slaveName(slot), ifIndex: device.ifIndex + SLAVE_INDEX_OFFSET };
 }
 
 /** The ENI and the node's slave of it. */
@@ -56,7 +54,7 @@ export function planIpvlanEni(eni: IpvlanEni, node: IpvlanNode, host: HostFacts)
   const { device, mtu } = eni;
   const slave = slaveOf(eni);
   const place = "node";
-  const hasV6 = host.ipv6 && node.addresses.v6 !== undefined;
+  const hasV6 = host.ipv6 && eni.v6 !== undefined;
   return [
     {
       kind: "settings",
@@ -132,17 +130,42 @@ export function planIpvlanPodAgain(pod: PodLink, eni: IpvlanEni, podIndex: numbe
   const all = addressesOf(addresses);
   return [
     { kind: "settings", place, device: { name: "lo", ifIndex: LOOPBACK_INDEX }, settings: { up: true } },
-    { kind: "settings", place, device, settings: { up: true, mtu, linkLocal: false, ...ipv6 } },
+    {
+      kind: "settings",
+      place,
+      device,
+      settings: { up: true, mtu, alias: podAlias(addresses), linkLocal: false, ...ipv6 },
+    },
     ...all.flatMap((address) => podThings(eni, device, address)),
     ...nodeThings(pod, eni, device, node),
-    ...all.map((address): Thing => ({
-      kind: "route",
-      place: "node",
-      table: TABLE.pods,
-      to: hostCidr(address),
-      device: slaveOf(eni),
-    })),
+    ...routesTo(pod, slaveOf(eni)),
   ];
+}
+
+/** What leads to the pod on the node. */
+export function routesTo({ addresses }: Pick<PodLink, "addresses">, slave: Device): Plan {
+  return addressesOf(addresses).map((address) => ({
+    kind: "route",
+    place: "node",
+    table: TABLE.pods,
+    to: hostCidr(address),
+    device: slave,
+  }));
+}
+
+/** The facts that the CNI result needs. */
+export function ipvlanInterfaces({ addresses }: PodLink, eni: IpvlanEni): PodInterfaces {
+  const { mac, gateway, v6, prefixLength } = eni;
+  const gateways = {
+    ...(addresses.v4 !== undefined && { v4: gateway }),
+    ...(addresses.v6 !== undefined && v6 !== undefined && { v6: v6.gateway }),
+  };
+  return {
+    hostMac: mac,
+    podMac: mac,
+    gateways,
+    prefixLengths: { v4: prefixLength, v6: VSWITCH_BITS_6 },
+  };
 }
 
 /** Address and default route of one family. The vSwitch's network is on the link: so the driver finds slaves of the same ENI. */

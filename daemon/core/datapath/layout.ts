@@ -76,6 +76,11 @@ export function eniMark(slot: number): number {
   return (checkedSlot(slot) + 1) * MARK_UNIT;
 }
 
+/** The node's slave of an ENI, by which it reaches the ENI's ipvlan pods. */
+export function slaveName(slot: number): string {
+  return `twv${checkedSlot(slot)}`;
+}
+
 /** The nftables chain that puts the mark on. */
 export function eniChain(slot: number): string {
   return `eni${checkedSlot(slot)}`;

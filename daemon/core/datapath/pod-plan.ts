@@ -149,14 +149,21 @@ export const POD_ENDS_BYTES = 16;
 
 /** Two locally administered MACs and two indexes out of `POD_ENDS_BYTES` random bytes. */
 export function podEnds(random: Uint8Array): PodEnds {
-  const view = new DataView(random.buffer, random.byteOffset, POD_ENDS_BYTES);
-  const index = (at: number): number => INDEX_MIN + (view.getUint16(at) % (INDEX_MAX - INDEX_MIN + 1));
   return {
     hostMac: localMac(random.subarray(0, 6)),
     podMac: localMac(random.subarray(6, 12)),
-    hostIndex: index(12),
-    podIndex: index(14),
+    hostIndex: podIndex(random.subarray(12, 14)),
+    podIndex: podIndex(random.subarray(14, 16)),
   };
+}
+
+/** Bytes that `podIndex` takes. */
+export const POD_INDEX_BYTES = 2;
+
+/** An index out of `POD_INDEX_BYTES` random bytes. */
+export function podIndex(random: Uint8Array): number {
+  const view = new DataView(random.buffer, random.byteOffset, POD_INDEX_BYTES);
+  return INDEX_MIN + (view.getUint16(0) % (INDEX_MAX - INDEX_MIN + 1));
 }
 
 function localMac(random: Uint8Array): Mac {

@@ -1,0 +1,74 @@
+/**
+ * How new pods are connected: what `eniip_virtual_type` asks for, if the kernel can. Pods that run keep what their leases say.
+ *
+ * @module
+ */
+import { type Mac } from "../../proto/addr.ts";
+import { ok, failed, type Result } from "../../proto/result.ts";
+import { type IpCidr } from "../../proto/cidr6.ts";
+import { type LoadedConfig } from "../config/load.ts";
+import { type VSwitchView } from "../core/cloud.ts";
+import { hostStackOf, hostStackOverlaps } from "../core/datapath/host-stack.ts";
+import { type PodLink } from "../core/kernel.ts";
+import { type IpvlanUse } from "../netlink/ipvlan-node.ts";
+import { type LeaseRow } from "../store/schema.ts";
+import { sentence, type StartFault } from "./facts.ts";
+import { type Log } from "./log.ts";
+
+export type VirtualTypeOptions = {
+  readonly ipvlan: IpvlanUse;
+  readonly config: Pick<LoadedConfig, "eni" | "cni">;
+  readonly primaryMac: Mac;
+  /** Those that new ENIs are made in. */
+  readonly vSwitches: readonly VSwitchView[];
+  readonly leases: readonly Pick<LeaseRow, "datapath">[];
+  readonly log: Log;
+};
+
+/** Makes the node ready for it, and for pods that are there already. The fault keeps the agent from starting. */
+export async function chooseVirtualType(
+  options: VirtualTypeOptions,
+): Promise<Result<PodLink["datapath"], StartFault>> {
+  const { ipvlan, config, primaryMac, leases, log } = options;
+  const hostStack = hostStackOf(config.eni.serviceCidrs, config.cni.hostStackCidrs);
+  const chosen =
+    config.cni.virtualType === "ipvlan" ? await ipvlanOrVeth(options, hostStack) : ok("veth" as const);
+  if (!chosen.ok) return chosen;
+  const isUsed = chosen.value === "ipvlan" || leases.some(({ datapath }) => datapath === "ipvlan");
+  const ready = isUsed ? await ipvlan.use({ primaryMac, hostStack }) : await ipvlan.leave();
+  if (!ready.ok) return failed({ text: sentence(ready.fault) });
+  log.info({ datapath: chosen.value, ...(isUsed && { hostStack }) }, "how new pods are connected");
+  return chosen;
+}
+
+async function ipvlanOrVeth(
+  { ipvlan, config, vSwitches, log }: VirtualTypeOptions,
+  hostStack: readonly IpCidr[],
+): Promise<Result<PodLink["datapath"], StartFault>> {
+  const networks = vSwitches.flatMap(({ id, cidr, cidr6 }) =>
+    [cidr, ...(cidr6 === undefined ? [] : [cidr6])].map((network) => ({
+      cidr: network,
+      owner: `vSwitch ${id}`,
+    })),
+  );
+  const overlaps = hostStackOverlaps(hostStack, networks);
+  if (overlaps.length > 0) return failed({ text: overlapText(overlaps) });
+  const there = await ipvlan.isThere();
+  if (!there.ok) return failed({ text: sentence(there.fault) });
+  if (there.value) return ok("ipvlan");
+  if (!config.cni.vethFallback) return failed({ text: NO_IPVLAN });
+  log.warn(
+    { module: "ipvlan" },
+    "the kernel has no IPVLAN; pods are connected by veth, as veth_fallback allows",
+  );
+  return ok("veth");
+}
+
+const NO_IPVLAN = `eniip_virtual_type of 10-terway.conf is IPVlan, and this node's kernel has no IPVLAN: the module ipvlan is missing
+  load it (modprobe ipvlan; a distribution may have it in a package of extra modules), set eniip_virtual_type to Veth, or allow veth on such nodes: "veth_fallback": true`;
+
+function overlapText(overlaps: readonly string[]): string {
+  return `host_stack_cidrs of 10-terway.conf and service_cidr of eni_conf go through the node's stack:
+${overlaps.map((overlap) => `  ${overlap}`).join("\n")}
+  name networks there that hold no address of a pod, or give pods other vSwitches`;
+}
