@@ -15,6 +15,7 @@ import { runNft } from "./nft.ts";
 import { openSocketThread, type SocketThread } from "./socket.ts";
 
 const HOST = { ipv6: true };
+const MACS = { v4: mac("02:00:00:00:00:01") };
 
 let lab: Lab;
 let thread: SocketThread;
@@ -111,7 +112,7 @@ describe("applyPlan()", () => {
   });
 
   it("leaves nothing of an ENI, whichever thing is refused", async () => {
-    const steps = planEniRoutes(lab.eni(0), eniDevice(), { v4: mac("02:00:00:00:00:01") });
+    const steps = planEniRoutes(lab.eni(0), eniDevice(), MACS, HOST);
     const before = seen();
     for (let at = 0; at <= steps.length; at++) {
       const applied = await applyPlan(client, steps.toSpliced(at, 0, refused("node")));
@@ -122,7 +123,7 @@ describe("applyPlan()", () => {
 
   it("takes what was done before as done, and goes on", async () => {
     const eni = lab.eni(0);
-    const steps = [...planHost(HOST), ...planEniRoutes(eni, eniDevice(), { v4: mac("02:00:00:00:00:01") })];
+    const steps = [...planHost(HOST), ...planEniRoutes(eni, eniDevice(), MACS, HOST)];
     expect(await applyPlan(client, steps)).toEqual({ ok: true });
     const after = seen();
     expect(await applyPlan(client, steps)).toEqual({ ok: true });

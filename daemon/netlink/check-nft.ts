@@ -4,7 +4,7 @@
  * @module
  */
 import { ok, type Result } from "../../proto/result.ts";
-import { CHAIN_RULES, HOOK_PRIORITY } from "../core/datapath/host-plan.ts";
+import { chainRules, HOOK_PRIORITY, type HostFacts } from "../core/datapath/host-plan.ts";
 import { eniChain, NFT, type NftFamily } from "../core/datapath/layout.ts";
 import { type EniLink } from "../core/kernel.ts";
 import { type Client } from "./client.ts";
@@ -30,14 +30,17 @@ const [PREROUTING, ACCEPT] = [0, 1];
 export async function nftLines(
   client: Client,
   family: NftFamily,
+  host: HostFacts,
   enis: readonly EniLink[],
 ): Promise<Result<readonly string[]>> {
   const key = tableKeyOf(family);
   const named = `${family} ${NFT.table}`;
   const what = `nft list table ${named}`;
+  const { hook, pods } = chainRules(family, host);
   const wanted = [
-    { name: NFT.chain, rules: CHAIN_RULES[family] },
-    ...enis.map(({ slot }) => ({ name: eniChain(slot), rules: CHAIN_RULES.eni })),
+    { name: NFT.chain, rules: hook.length },
+    { name: NFT.pods, rules: pods.length },
+    ...enis.map(({ slot }) => ({ name: eniChain(slot), rules: 1 })),
   ];
   const [tables, maps, chains, rules] = await Promise.all([
     lookAt(client, what, [getNftTable(key)], ({ payload }) => decodeNftTable(payload), NETFILTER),

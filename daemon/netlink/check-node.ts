@@ -23,13 +23,17 @@ import { decodeNeighbour, getNeighbour } from "./codec/neighbour.ts";
 import { differences } from "./differ.ts";
 import { forwardingRefusal } from "./ipv6.ts";
 import { lookAt } from "./look.ts";
+import { factsNow } from "./node-facts.ts";
 
 /** See `Kernel.checkNode`. */
 export async function checkNode(
   client: Client,
-  host: HostFacts,
+  kernel: HostFacts,
   enis: readonly EniLink[],
 ): Promise<Result<readonly string[]>> {
+  const facts = await factsNow(client, kernel);
+  if (!facts.ok) return facts;
+  const host = facts.value;
   const [links, ...tables] = await Promise.all([
     lookAt(
       client,
@@ -37,7 +41,7 @@ export async function checkNode(
       enis.map(({ ifIndex }) => getLink({ index: ifIndex })),
       ({ payload }) => decodeLink(payload),
     ),
-    ...familiesOf(host).map((family) => nftLines(client, family, enis)),
+    ...familiesOf(host).map((family) => nftLines(client, family, host, enis)),
   ]);
   if (!links.ok) return links;
   const macs = await Promise.all(enis.map((eni) => gatewayMacs(client, eni)));
@@ -97,5 +101,5 @@ function partOf(eni: EniLink, link: Link | undefined, host: HostFacts, macs: Gat
       lines: [`device ${ifIndex} with the MAC ${mac} of the ENI of slot ${slot} is missing`],
     };
   const device = { name: link.name ?? String(ifIndex), ifIndex };
-  return { plan: [...planEniLink(eni, device, host), ...planEniRoutes(eni, device, macs)], lines: [] };
+  return { plan: [...planEniLink(eni, device, host), ...planEniRoutes(eni, device, macs, host)], lines: [] };
 }

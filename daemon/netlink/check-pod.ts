@@ -88,7 +88,7 @@ function planOf(pod: CheckedPod, { host, end, loopback }: Links): Plan {
   // The node's end has to take what the pod's end sends.
   const plan = planPod({ ...pod, mtu: end?.mtu ?? 0 }, ends);
   return plan.filter((thing) => {
-    if (thing.kind === "element") return true;
+    if (thing.kind === "element") return host !== undefined;
     if (thing.kind === "veth") return host !== undefined && end !== undefined;
     const isLoopback = thing.kind === "settings" && thing.device.ifIndex === LOOPBACK_INDEX;
     return (isLoopback ? loopback : placeOf(thing) === "pod" ? end : host) !== undefined;

@@ -78,10 +78,12 @@ describe("checkPod()", () => {
     ["node ip link set tw0x20 mtu 1300", () => ["device tw0x20 has the mtu 1300, less than 1400"]],
     ["node ip link set tw0x20 addrgenmode eui64", () => ["device tw0x20: addrgenmode is not none"]],
     ["node sysctl -qw net.ipv4.conf.tw0x20.forwarding=0", () => ["device tw0x20: forwarding is off"]],
-    ["node sysctl -qw net.ipv4.conf.tw0x20.rp_filter=0", () => ["device tw0x20: rp_filter is 0, not 1"]],
+    ["node sysctl -qw net.ipv4.conf.tw0x20.rp_filter=1", () => ["device tw0x20: rp_filter is 1, not 0"]],
+    ["node sysctl -qw net.ipv4.conf.tw0x20.accept_local=0", () => ["device tw0x20: accept_local is off"]],
+    ["node sysctl -qw net.ipv4.conf.tw0x20.arp_ignore=0", () => ["device tw0x20: arp_ignore is 0, not 8"]],
     [
-      "node nft delete element ip terway pod_eni { 10.0.1.20 }",
-      () => ["nft element ip terway pod_eni { 10.0.1.20 } is missing"],
+      "node nft delete element ip terway pod_source { tw0x20 . 10.0.1.20 }",
+      () => ["nft element ip terway pod_source { tw0x20 . 10.0.1.20 } is missing"],
     ],
     [
       "pod ip address del 10.0.1.20/32 dev eth0",
@@ -135,10 +137,10 @@ describe("checkPod()", () => {
   });
 
   it("names an element that leads to another ENI", async () => {
-    run("node nft delete element ip terway pod_eni { 10.0.1.20 }");
-    run("node nft add element ip terway pod_eni { 10.0.1.20 : goto eni1 }");
+    run("node nft delete element ip terway pod_source { tw0x20 . 10.0.1.20 }");
+    run("node nft add element ip terway pod_source { tw0x20 . 10.0.1.20 : goto eni1 }");
     expect(must(await kernel.checkPod(pod))).toEqual([
-      "nft element ip terway pod_eni { 10.0.1.20 } goes to eni1, not eni0",
+      "nft element ip terway pod_source { tw0x20 . 10.0.1.20 } goes to eni1, not eni0",
     ]);
   });
 
@@ -149,7 +151,7 @@ describe("checkPod()", () => {
     run("pod ip link set eth0 mtu 1200");
     run("pod ip link add other type bridge");
     run("node ip route add 203.0.113.0/24 dev tw0x20 table 7400");
-    run("node nft add element ip terway pod_eni { 203.0.113.1 : goto eni0 }");
+    run("node nft add element ip terway pod_source { tw0x20 . 203.0.113.1 : goto eni0 }");
     const before = [lab.snapshot(), lab.run(lab.nameOf(pod), "ip address")];
     expect(must(await kernel.checkPod(pod))).toEqual([]);
     expect([lab.snapshot(), lab.run(lab.nameOf(pod), "ip address")]).toEqual(before);
@@ -172,9 +174,14 @@ describe("checkPod()", () => {
   it("asks for no mark of a pod whose address is of a block of the node", async () => {
     const { slot: _, ...inBlock } = lab.newPod(0, 22);
     const made = must(await kernel.attachPod(inBlock));
-    expect(lab.run(lab.node, "nft list map ip terway pod_eni")).not.toContain("10.0.1.22");
+    expect(lab.run(lab.node, "nft list map ip terway pod_source")).toContain('"tw0x22" . 10.0.1.22 : accept');
     expect(must(await kernel.checkPod({ ...inBlock, ...made }))).toEqual([]);
     expect(lab.pings(lab.nameOf(inBlock), "10.0.1.20")).toBe(true);
+    run("node nft delete element ip terway pod_source { tw0x22 . 10.0.1.22 }");
+    run("node nft add element ip terway pod_source { tw0x22 . 10.0.1.22 : goto eni1 }");
+    expect(must(await kernel.checkPod({ ...inBlock, ...made }))).toEqual([
+      "nft element ip terway pod_source { tw0x22 . 10.0.1.22 } goes to eni1, and is not accepted",
+    ]);
     must(await kernel.detachPod(inBlock));
   });
 
@@ -220,10 +227,14 @@ describe("checkNode()", () => {
     ["node ip link set eni1 mtu 1300", ["device eni1 has the mtu 1300, less than 1400"]],
     ["node ip link set eni1 addrgenmode eui64", ["device eni1: addrgenmode is not none"]],
     ["node sysctl -qw net.ipv4.conf.eni0.forwarding=0", ["device eni0: forwarding is off"]],
-    ["node sysctl -qw net.ipv4.conf.eni0.rp_filter=1", ["device eni0: rp_filter is 1, not 2"]],
-    ["node sysctl -qw net.ipv4.conf.eni0.src_valid_mark=0", ["device eni0: src_valid_mark is off"]],
+    ["node sysctl -qw net.ipv4.conf.eni0.rp_filter=1", ["device eni0: rp_filter is 1, not 0"]],
+    ["node sysctl -qw net.ipv4.conf.eni0.src_valid_mark=1", ["device eni0: src_valid_mark is on"]],
+    ["node sysctl -qw net.ipv4.conf.eni0.accept_local=0", ["device eni0: accept_local is off"]],
+    ["node sysctl -qw net.ipv4.conf.eni0.arp_ignore=1", ["device eni0: arp_ignore is 1, not 8"]],
+    ["node ip rule del priority 2050", missing("rule 2050 from all iif eni1 blackhole")],
     ["node nft add table ip terway { flags dormant; }", ["nft table ip terway is dormant"]],
     ["node nft flush chain ip terway prerouting", ["nft chain ip terway prerouting has 0 of its 2 rules"]],
+    ["node nft flush chain ip terway pods", ["nft chain ip terway pods has 0 of its 2 rules"]],
     ["node nft flush chain ip terway eni1", ["nft chain ip terway eni1 has 0 of its 1 rules"]],
     [
       "node nft add chain ip terway prerouting { policy drop; }",
@@ -253,9 +264,10 @@ describe("checkNode()", () => {
     run("node nft add chain ip terway prerouting { type filter hook prerouting priority 5; }");
     run("node nft add rule ip terway prerouting accept");
     expect(await enis()).toEqual([
-      "nft map ip terway pod_eni is missing",
+      "nft map ip terway pod_source is missing",
       "nft chain ip terway prerouting is not hooked into prerouting at priority -250",
       "nft chain ip terway prerouting has 1 of its 2 rules",
+      "nft chain ip terway pods is missing",
       "nft chain ip terway eni0 is missing",
       "nft chain ip terway eni1 is missing",
     ]);

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { type IpAddress } from "../../proto/addr6.ts";
 import { networkOf } from "../../proto/cidr6.ts";
 import { parseIp } from "../../proto/addr6.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
@@ -13,30 +12,27 @@ import {
   eniChain,
   eniTable,
   GROUP,
-  NFT,
   type NftFamily,
   PROTOCOL,
   SLOT_MAX,
   slaveName,
 } from "../core/datapath/layout.ts";
-import { podElement } from "../core/datapath/pod-plan.ts";
 import { type Device, type ElementThing, type Plan, type Thing } from "../core/datapath/thing.ts";
-import { type Kernel, type PodTrace } from "../core/kernel.ts";
+import { type Kernel } from "../core/kernel.ts";
 import { limitedIndex } from "../core/datapath/traffic.ts";
 import { applyPlan, removePlan } from "./apply.ts";
-import { answerFault, type Client, GONE } from "./client.ts";
+import { type Client } from "./client.ts";
 import { dumpLinks, dumpNeighbours, dumpRoutes, dumpRules } from "./codec/dump.ts";
 import { AF } from "./codec/ip.ts";
 import { decodeLink, deleteLink, type Link } from "./codec/link.ts";
 import { decodeNeighbour } from "./codec/neighbour.ts";
-import { decodeSetElements, dumpElements, NFT_ELEMENT } from "./codec/nft-element.ts";
 import { decodeRoute } from "./codec/route.ts";
 import { decodeRule } from "./codec/rule.ts";
+import { elementsOf, formerElements } from "./elements.ts";
 import { type EniPorts } from "./eni.ts";
-import { mapOf } from "./encode-thing.ts";
 import { type IpvlanUse } from "./ipvlan-node.ts";
 import { runNft } from "./nft.ts";
-import { podRoutes } from "./pods.ts";
+import { type PodRoute, podRoutes } from "./pods.ts";
 import { askAll, isPodLink } from "./removal.ts";
 
 /** See `Kernel.cleanHost`. Goes on past failures; the first of them is the result. */
@@ -85,59 +81,42 @@ function both(a: Result<void>, b: Result<void>): Result<void> {
   return a.ok ? b : a;
 }
 
-/** ENIs that no pod's element leads to, and elements without a pod. */
+/** ENIs that no pod's element leads to, elements of former versions among them, and elements without a pod. */
 async function cleanUnused(
   ports: EniPorts,
   enis: Pick<Kernel, "forgetEni">,
-  pods: readonly PodTrace[],
+  pods: readonly PodRoute[],
 ): Promise<Result<void>> {
   const { client, host } = ports;
-  const addresses: ReadonlySet<IpAddress> = new Set(pods.map(({ address }) => address));
   const slaves = new Set(pods.map(({ hostName }) => hostName));
   const elements: ElementThing[] = [];
+  const chains = new Set<string>();
   const tables = new Set<number>();
   for (const family of familiesOf(host)) {
     const found = await elementsOf(client, family);
     if (!found.ok) return found;
     elements.push(...found.value);
+    const former = await formerElements(client, family);
+    if (!former.ok) return former;
+    for (const { address, chain } of former.value)
+      if (pods.some((pod) => pod.address === address)) chains.add(chain);
     const rules = await client.dump("ip rule show", dumpRules({ family: numberOf(family) }), decodeRule);
     if (!rules.ok) return rules;
     for (const { protocol, table } of rules.value) if (protocol === PROTOCOL) tables.add(table);
   }
+  const isUsed = ({ device, key }: ElementThing): boolean =>
+    pods.some(({ address, ifIndex }) => address === key && ifIndex === device.ifIndex);
   let result = await removePlan(
     client,
-    elements.filter(({ key }) => !addresses.has(key)),
+    elements.filter((element) => !isUsed(element)),
   );
-  const chains = new Set(elements.filter(({ key }) => addresses.has(key)).map(({ chain }) => chain));
+  for (const element of elements)
+    if (element.chain !== undefined && isUsed(element)) chains.add(element.chain);
   for (let slot = 0; slot <= SLOT_MAX; slot++) {
     if (!tables.has(eniTable(slot)) || chains.has(eniChain(slot)) || slaves.has(slaveName(slot))) continue;
     result = both(result, await enis.forgetEni(slot));
   }
   return result;
-}
-
-/** The elements of a family's map; none where there is no map. */
-async function elementsOf(client: Client, family: NftFamily): Promise<Result<readonly ElementThing[]>> {
-  const { table, map } = NFT;
-  const answers = await client.ask([
-    { family: "netfilter", requests: [dumpElements(mapOf({ family, table, map }))], ack: "as-is" },
-  ]);
-  if (!answers.ok) return answers;
-  const [answer] = answers.value[0] ?? [];
-  if (answer?.kind === "refused" && GONE.has(answer.errno)) return ok([]);
-  if (answer?.kind !== "done") return failed(answerFault(`nft list map ${family} ${table} ${map}`, answer));
-  return ok(
-    answer.messages
-      .filter(({ type }) => type === NFT_ELEMENT.NEW)
-      .flatMap(
-        ({ payload }) => decodeSetElements(payload, { key: [family === "ip" ? "ip" : "ip6"] }).elements,
-      )
-      .flatMap(({ key: [key], data }) =>
-        key?.kind === "ip" && data?.kind === "verdict" && "chain" in data
-          ? [podElement(key.ip, data.chain)]
-          : [],
-      ),
-  );
 }
 
 /** Rules, routes and neighbours that bear our protocol number. What cannot be read is left. */
@@ -182,11 +161,12 @@ async function oursOf(client: Client, of: NftFamily): Promise<readonly Thing[]> 
       }),
     ...(rules.ok ? rules.value : [])
       .filter(({ protocol }) => protocol === PROTOCOL)
-      .map(({ priority = 0, table, fwmark, fwmask }): Thing => ({
+      .map(({ priority = 0, table, fwmark, fwmask, iifName }): Thing => ({
         kind: "rule",
         family: of === "ip" ? 4 : 6,
         priority,
-        table,
+        ...(table !== 0 && { table }),
+        ...(iifName !== undefined && { iif: iifName }),
         ...(fwmark !== undefined && { mark: { value: fwmark, mask: fwmask ?? 0xffff_ffff } }),
       })),
   ];

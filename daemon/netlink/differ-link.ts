@@ -172,7 +172,7 @@ function settingsLines(what: string, link: Link, settings: DeviceSettings): read
 function ipv4Lines(
   what: string,
   link: Link,
-  { forwarding, rpFilter, srcValidMark }: Ipv4Settings,
+  { forwarding, rpFilter, srcValidMark, acceptLocal, arpIgnore }: Ipv4Settings,
 ): readonly string[] {
   const has = link.afSpec?.inet?.conf;
   return wrongs([
@@ -181,8 +181,23 @@ function ipv4Lines(
       rpFilter !== undefined && (has?.rpFilter ?? 0) !== rpFilter,
       `${what}: rp_filter is ${has?.rpFilter ?? 0}, not ${rpFilter}`,
     ],
-    [srcValidMark === true && has?.srcValidMark !== 1, `${what}: src_valid_mark is off`],
+    ...flagCases(what, "src_valid_mark", srcValidMark, has?.srcValidMark),
+    ...flagCases(what, "accept_local", acceptLocal, has?.acceptLocal),
+    [
+      arpIgnore !== undefined && (has?.arpIgnore ?? 0) !== arpIgnore,
+      `${what}: arp_ignore is ${has?.arpIgnore ?? 0}, not ${arpIgnore}`,
+    ],
   ]);
+}
+
+function flagCases(
+  what: string,
+  name: string,
+  wanted: boolean | undefined,
+  has: number | undefined,
+): readonly (readonly [wrong: boolean, line: string])[] {
+  const isOn = has === 1;
+  return [[wanted !== undefined && wanted !== isOn, `${what}: ${name} is ${isOn ? "on" : "off"}`]];
 }
 
 /** A kernel that cannot forward by device has no such setting. */

@@ -25,9 +25,9 @@ import { AF, familyOf, prefixOf } from "./codec/ip.ts";
 import { decodeNeighbour, getNeighbour, type Neighbour, NUD } from "./codec/neighbour.ts";
 import { decodeSetElements, getElement, type SetElement } from "./codec/nft-element.ts";
 import { type Route, RTN } from "./codec/route.ts";
-import { decodeRule, type Rule } from "./codec/rule.ts";
+import { decodeRule, FR_ACT, type Rule } from "./codec/rule.ts";
 import { linkDifferences, type LinkThing, linksOf } from "./differ-link.ts";
-import { mapOf, ROUTE_TYPES } from "./encode-thing.ts";
+import { elementKey, mapOf, ROUTE_TYPES } from "./encode-thing.ts";
 import {
   type Asked,
   type Inside,
@@ -190,13 +190,15 @@ async function ofRules(asked: Asked, { family }: RuleThing, things: readonly Rul
   return ok(missing(asked, things, (thing) => found.value.some((rule) => isRule(rule, thing))));
 }
 
-function isRule(rule: Rule, { priority, table, mark }: RuleThing): boolean {
+function isRule(rule: Rule, { priority, table, mark, iif }: RuleThing): boolean {
   return (
     rule.priority === priority &&
-    rule.table === table &&
+    rule.action === (table === undefined ? FR_ACT.BLACKHOLE : FR_ACT.TO_TABLE) &&
+    rule.table === (table ?? 0) &&
+    rule.iifName === iif &&
     rule.fwmark === mark?.value &&
     (mark === undefined || rule.fwmask === mark.mask) &&
-    [rule.src, rule.dst, rule.iifName, rule.oifName].every((narrower) => narrower === undefined)
+    [rule.src, rule.dst, rule.oifName].every((narrower) => narrower === undefined)
   );
 }
 
@@ -270,7 +272,7 @@ async function ofElements(asked: Asked, things: readonly ElementThing[]): Promis
   const found = await lookAt(
     asked.client,
     "nft get element",
-    things.map((thing) => getElement(mapOf(thing), [{ kind: "ip", ip: thing.key }])),
+    things.map((thing) => getElement(mapOf(thing), elementKey(thing))),
     ({ payload }) => decodeSetElements(payload, { key: [] }).elements[0]?.data,
     { family: "netfilter" },
   );
@@ -281,9 +283,13 @@ async function ofElements(asked: Asked, things: readonly ElementThing[]): Promis
 function elementLines(thing: ElementThing, data: SetElement["data"]): readonly string[] {
   if (data === undefined) return [`${nameThing(thing)} is missing`];
   const leads = data.kind === "verdict" && data.verdict === "goto" ? data.chain : undefined;
-  return leads === thing.chain
-    ? []
-    : [`${nameThing(thing)} goes to ${leads ?? "no chain"}, not ${thing.chain}`];
+  const isSame = thing.chain === undefined ? isAccept(data) : leads === thing.chain;
+  const wanted = thing.chain === undefined ? "and is not accepted" : `not ${thing.chain}`;
+  return isSame ? [] : [`${nameThing(thing)} goes to ${leads ?? "no chain"}, ${wanted}`];
+}
+
+function isAccept(data: SetElement["data"]): boolean {
+  return data?.kind === "verdict" && data.verdict === "accept";
 }
 
 function missing<Kind extends Thing>(

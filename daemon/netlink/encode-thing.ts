@@ -32,7 +32,7 @@ import { NFPROTO } from "./codec/nfnetlink.ts";
 import { type TableKey } from "./codec/nft-structure.ts";
 import { type Request } from "./codec/request.ts";
 import { addRoute, deleteRoute, RTN, RTNH_F } from "./codec/route.ts";
-import { addRule, deleteRule } from "./codec/rule.ts";
+import { addRule, deleteRule, FR_ACT } from "./codec/rule.ts";
 import { type Setting } from "./job.ts";
 
 /** One message of a plan: to a netlink socket, or to a file of /proc/sys. Those that follow each other on one way are one send. */
@@ -223,11 +223,13 @@ function settingsMessages(thing: SettingsThing): readonly Message[] {
 }
 
 function settingsRequest(index: number, { up, mtu, group, alias, ipv4 }: DeviceSettings): Request {
-  const { forwarding, rpFilter, srcValidMark } = ipv4 ?? {};
+  const { forwarding, rpFilter, srcValidMark, acceptLocal, arpIgnore } = ipv4 ?? {};
   const conf = {
     ...(forwarding !== undefined && { forwarding: Number(forwarding) }),
     ...(rpFilter !== undefined && { rpFilter }),
     ...(srcValidMark !== undefined && { srcValidMark: Number(srcValidMark) }),
+    ...(acceptLocal !== undefined && { acceptLocal: Number(acceptLocal) }),
+    ...(arpIgnore !== undefined && { arpIgnore }),
   };
   return setLink({
     index,
@@ -267,12 +269,13 @@ function routeOf(thing: RouteThing): Parameters<typeof addRoute>[0] {
   };
 }
 
-function ruleOf({ family, priority, table, mark }: RuleThing): Parameters<typeof addRule>[0] {
+function ruleOf({ family, priority, table, mark, iif }: RuleThing): Parameters<typeof addRule>[0] {
   return {
     family: family === 4 ? AF.INET : AF.INET6,
     priority,
-    table,
+    ...(table === undefined ? { action: FR_ACT.BLACKHOLE } : { table }),
     protocol: PROTOCOL,
+    ...(iif !== undefined && { iifName: iif }),
     ...(mark !== undefined && { fwmark: mark.value, fwmask: mark.mask }),
   };
 }
@@ -289,14 +292,26 @@ export function mapOf({ family, table, map }: Pick<ElementThing, "family" | "tab
   return { family: NFT_FAMILIES[family], table, set: map };
 }
 
+/** The key of an element, in the order of the map's type. */
+export function elementKey({ device, key }: Pick<ElementThing, "device" | "key">): SetElement["key"] {
+  return [
+    { kind: "ifindex", ifIndex: device.ifIndex },
+    { kind: "ip", ip: key },
+  ];
+}
+
 /** One element is one message. */
 function elementMessages(
   make: (target: SetTarget, list: readonly SetElement[]) => readonly Request[],
   thing: ElementThing,
   fine: Message["fine"],
 ): readonly Message[] {
-  const data = { kind: "verdict", verdict: "goto", chain: thing.chain } as const;
-  const key = [{ kind: "ip", ip: thing.key } as const];
+  const { chain } = thing;
+  const data =
+    chain === undefined
+      ? ({ kind: "verdict", verdict: "accept" } as const)
+      : ({ kind: "verdict", verdict: "goto", chain } as const);
+  const key = elementKey(thing);
   const element = make === deleteElements ? { key } : { key, data };
   return make(mapOf(thing), [element]).map((of) => ({ kind: "request", way: "nft", request: of, fine }));
 }

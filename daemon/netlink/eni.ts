@@ -6,6 +6,7 @@
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import {
+  eniGuard,
   eniRule,
   familiesOf,
   gatewayThings,
@@ -30,6 +31,7 @@ import { IFF } from "./codec/link-base.ts";
 import { arpConversation, askGateway, ndConversation } from "./gateway.ts";
 import { forwardingRefusal } from "./ipv6.ts";
 import { runNft } from "./nft.ts";
+import { factsNow } from "./node-facts.ts";
 import { linkOf } from "./removal.ts";
 import { routesOf } from "./table.ts";
 import { type SocketThread } from "./socket.ts";
@@ -92,7 +94,8 @@ export async function configureEni(ports: EniPorts, eni: EniLink): Promise<Resul
 async function bringUp(ports: EniPorts, eni: EniLink, device: Device, wasUp: boolean): Promise<Result<void>> {
   const { client, host } = ports;
   const preparing = prepareEni(ports, eni.slot);
-  const up = await applyPlan(client, planEniLink(eni, device, host));
+  const facts = await factsNow(client, host);
+  const up = facts.ok ? await applyPlan(client, planEniLink(eni, device, facts.value)) : facts;
   const macs = up.ok ? await askGateways(ports, eni) : failed(up.fault);
   const chain = await preparing;
   ports.chains.delete(eni.slot);
@@ -101,7 +104,7 @@ async function bringUp(ports: EniPorts, eni: EniLink, device: Device, wasUp: boo
     return macs;
   }
   if (!chain.ok) return chain;
-  const routes = await applyPlan(client, planEniRoutes(eni, device, macs.value));
+  const routes = await applyPlan(client, planEniRoutes(eni, device, macs.value, host));
   if (routes.ok) return ok(undefined);
   if (!wasUp) await removeChain(ports, eni.slot);
   return failed(routes.fault);
@@ -163,7 +166,7 @@ export async function forgetEni(ports: EniPorts, slot: number): Promise<Result<v
       family: family === "ip" ? AF.INET : AF.INET6,
     });
     if (!routes.ok) return routes;
-    plan.push([eniRule(slot, family)]);
+    plan.push([eniGuard(slot, family), eniRule(slot, family)]);
     for (const { oif, gateway, protocol } of routes.value) {
       if (oif === undefined || gateway === undefined || protocol !== PROTOCOL) continue;
       devices.add(oif);

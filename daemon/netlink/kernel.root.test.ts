@@ -1,6 +1,7 @@
 /** The datapath on the kernel: who reaches whom, by which device, and that nothing but ours changes. */
 import { execFileSync } from "node:child_process";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { POD_ENDS_BYTES, podEnds } from "../core/datapath/pod-plan.ts";
 import { type PodLink } from "../core/kernel.ts";
 import { openKernel, type OpenKernel } from "./kernel.ts";
 import { FAR_ADDRESS, ip, type Lab, must, NODE_ADDRESS, openLab, sh, v4 } from "./lab.ts";
@@ -103,6 +104,8 @@ describe("openKernel()", () => {
       "512:\tfrom all lookup 7400 proto 84",
       "2048:\tfrom all fwmark 0x1000000/0x3f000000 lookup 7401 proto 84",
       "2048:\tfrom all fwmark 0x2000000/0x3f000000 lookup 7402 proto 84",
+      "2049:\tfrom all iif eni0 blackhole proto 84",
+      "2050:\tfrom all iif eni1 blackhole proto 84",
     ]);
     expect(must(await kernel.podTraces()).length).toBe(50);
     const deletions = kernel.linkDeletions();
@@ -166,7 +169,7 @@ describe("openKernel()", () => {
     await prepare();
     const pod = await attached(0, 20);
     sh(`ip -n ${lab.node} link add tw0half group 21504 type veth`);
-    lab.run(lab.node, "nft add element ip terway pod_eni { 10.0.2.99 : goto eni1 }");
+    lab.run(lab.node, "nft add element ip terway pod_source { 4711 . 10.0.2.99 : goto eni1 }");
     must(await kernel.cleanHost());
     expect(lab.pings(lab.nameOf(pod), FAR_ADDRESS)).toBe(true);
     const left = lab.snapshot();
@@ -326,10 +329,20 @@ describe("attachPod(), where it cannot", () => {
     expect(must(await kernel.podTraces()).length).toBe(2);
   });
 
-  it("replaces the element of a pod whose namespace went without a DEL", async () => {
+  it("replaces the element of a pod whose namespace went without a DEL, where its number is drawn again", async () => {
     await prepare();
-    lab.run(lab.node, "nft add element ip terway pod_eni { 10.0.1.20 : goto eni1 }");
-    const pod = await attached(0, 20);
+    const draws = [1, 2].map((byte) => new Uint8Array(POD_ENDS_BYTES).fill(byte));
+    const { hostIndex } = podEnds(new Uint8Array(POD_ENDS_BYTES).fill(1));
+    await using fixed = await openKernel({
+      nodeNetns: lab.nodeNetns,
+      randomBytes: () => draws.shift() ?? new Uint8Array(POD_ENDS_BYTES).fill(3),
+    });
+    const stale = `nft add element ip terway pod_source { ${hostIndex} . 10.0.1.20 : goto eni1 }`;
+    lab.run(lab.node, stale);
+    const pod = lab.newPod(0, 20);
+    must(await fixed.attachPod(pod));
+    expect(draws).toEqual([]);
+    expect(lab.run(lab.node, "nft list map ip terway pod_source")).not.toMatch(/eni1/);
     expect(lab.pings(lab.nameOf(pod), FAR_ADDRESS)).toBe(true);
   });
 });

@@ -7,9 +7,7 @@
 import { randomBytes } from "node:crypto";
 import { type Kernel, type PodLink } from "../core/kernel.ts";
 import { DELETION_BOUNDS, type DeletionBounds } from "../core/datapath/deletion.ts";
-import { nftHostText, planHost } from "../core/datapath/host-plan.ts";
-import { failed, ok } from "../../proto/result.ts";
-import { applyPlan } from "./apply.ts";
+import { ok } from "../../proto/result.ts";
 import { openArrivals } from "./arrival.ts";
 import { checkNode } from "./check-node.ts";
 import { checkPod } from "./check-pod.ts";
@@ -19,9 +17,9 @@ import { openStale } from "./connections.ts";
 import { withIpvlan } from "./datapaths.ts";
 import { openDoomed } from "./doomed.ts";
 import { configureEni, type EniPorts, forgetEni, mtuOf, prepareEni } from "./eni.ts";
+import { prepareHost } from "./host.ts";
 import { hostFacts } from "./ipv6.ts";
 import { type IpvlanUse, openIpvlan } from "./ipvlan-node.ts";
-import { runNft } from "./nft.ts";
 import { attachPod, type PodPorts, podTraces } from "./pods.ts";
 import { openRemoval } from "./removal.ts";
 import { openSocketThread, type SocketThread } from "./socket.ts";
@@ -78,11 +76,9 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
 
   const kernel: Kernel = {
     async prepareHost() {
-      const structure = await runNft(nftHostText(host), nodeNetns);
-      if (!structure.ok) return structure;
-      const applied = await applyPlan(client, planHost(host));
+      const prepared = await prepareHost(enis);
       // Of an agent that was killed.
-      return applied.ok ? doomed.deleteNow() : failed(applied.fault);
+      return prepared.ok ? doomed.deleteNow() : prepared;
     },
     awaitEni: (mac, signal) => arrivals.wait(mac, signal),
     prepareEni: (slot) => prepareEni(enis, slot),

@@ -100,7 +100,7 @@ describe.each(["dual", "ipv6"] as const)("attachPod() of %s pods", (stack) => {
   });
 });
 
-describe("the rule in the place of rp_filter", () => {
+describe("the chain of pods", () => {
   it("drops a source that is not the pod's at the node, and everything of a pod without IPv6", async () => {
     await start("dual");
     await configure();
@@ -125,7 +125,7 @@ describe("the rule in the place of rp_filter", () => {
     expect(lab.spoofed()).toBe(0);
     expect(lab.pings(lab.nameOf(a), FAR_ADDRESS6, v6(a))).toBe(true);
     // Without the rule the source gets through, so it was the rule.
-    lab.run(lab.node, "nft flush chain ip6 terway prerouting");
+    lab.run(lab.node, "nft flush chain ip6 terway pods");
     lab.run(lab.nameOf(a), "ip address add fd00:0:0:1::77/128 dev eth0 nodad");
     lab.pings(lab.nameOf(a), FAR_ADDRESS6, "fd00:0:0:1::77");
     expect(lab.spoofed()).toBeGreaterThan(0);
@@ -225,8 +225,8 @@ describe("checkPod() and checkNode() with IPv6", () => {
       ["pod ip -6 route del default", `route default via fe80::1 ${inPod} is missing`],
       ["pod ip neighbour del fe80::1 dev eth0", `neighbour fe80::1 ${inPod} is missing`],
       [
-        "node nft delete element ip6 terway pod_eni { fd00:0:0:1::20 }",
-        "nft element ip6 terway pod_eni { fd00:0:0:1::20 } is missing",
+        "node nft delete element ip6 terway pod_source { tw0x20 . fd00:0:0:1::20 }",
+        "nft element ip6 terway pod_source { tw0x20 . fd00:0:0:1::20 } is missing",
       ],
       ["node ip -6 rule del priority 512", "ipv6 rule 512 from all lookup 7400 is missing"],
       [
@@ -234,7 +234,9 @@ describe("checkPod() and checkNode() with IPv6", () => {
         "route default via fd00:0:0:1::fd dev eni0 table 7401 is missing",
       ],
       ["node sysctl -qw net.ipv6.conf.eni0.force_forwarding=0", "device eni0: IPv6 forwarding is off"],
-      ["node nft flush chain ip6 terway prerouting", "nft chain ip6 terway prerouting has 0 of its 4 rules"],
+      ["node ip -6 rule del priority 2049", "ipv6 rule 2049 from all iif eni0 blackhole is missing"],
+      ["node nft flush chain ip6 terway prerouting", "nft chain ip6 terway prerouting has 0 of its 2 rules"],
+      ["node nft flush chain ip6 terway pods", "nft chain ip6 terway pods has 0 of its 4 rules"],
     ];
     for (const [command, line] of cases) {
       const [where, ...words] = command.split(" ");
@@ -277,7 +279,7 @@ describe("cleanHost() with IPv6", () => {
     must(await kernel.prepareHost());
     await configure();
     const pod = await attached(0, 20);
-    lab.run(lab.node, "nft add element ip6 terway pod_eni { fd00:0:0:2::99 : goto eni1 }");
+    lab.run(lab.node, "nft add element ip6 terway pod_source { 4711 . fd00:0:0:2::99 : goto eni1 }");
     must(await kernel.cleanHost());
     expect(lab.snapshot()).not.toMatch(/7402|fd00:0:0:2::99|chain eni1/);
     expect(lab.pings(lab.nameOf(pod), FAR_ADDRESS6)).toBe(true);

@@ -171,13 +171,13 @@ describe("an ENI's plan", () => {
     must(await kernel.forgetEni(1));
     const before = others(seen());
     const macs = { v4: mac("02:00:00:00:00:01"), v6: mac("02:00:00:00:00:02") };
-    const plan = [...planEniLink(eni, device, host), ...planEniRoutes(eni, device, macs)];
-    for (let messages = 0; messages <= 11; messages++) {
+    const plan = [...planEniLink(eni, device, host), ...planEniRoutes(eni, device, macs, host)];
+    for (let messages = 0; messages <= 13; messages++) {
       await applyPlan(dyingClient(messages), plan);
       if (messages % 2 === 1) {
         must(await kernel.configureEni(eni));
         expect(must(await kernel.checkNode([eni])), String(messages)).toEqual([]);
-        if (messages === 11) expect(seen()).toBe(whole);
+        if (messages === 13) expect(seen()).toBe(whole);
       }
       must(await kernel.forgetEni(1));
       expect(others(seen()), String(messages)).toEqual(before);

@@ -65,8 +65,9 @@ export async function attachPod(ports: PodPorts, pod: PodLink): Promise<Result<P
       const deleted = there.value.kind === "doomed" ? await ports.deleteDoomed() : there;
       if (!deleted.ok) return deleted;
     } else if (isThere("element", applied)) {
-      // An element that leads elsewhere outlived its pod, whose namespace went without a DEL.
-      await removePlan(ports.client, podElements(pod));
+      // An element that leads elsewhere outlived its pod, whose namespace went without a DEL, and whose number was drawn again.
+      const host = { name: pod.hostName, ifIndex: ends.hostIndex };
+      await removePlan(ports.client, podElements(pod, host));
     } else return failed(await asBadNetns(ports.client, pod, netns.fd, fault));
   }
   return failed(fault ?? { kind: "internal", reason: "no try was made" });
@@ -174,11 +175,11 @@ export async function podTraces(client: Client, host: HostFacts): Promise<Result
   return traces.ok ? ok(traces.value.map(({ address, hostName }) => ({ address, hostName }))) : traces;
 }
 
-/** Routes of pods, each with the device it leads to. */
-export async function podRoutes(
-  client: Client,
-  host: HostFacts,
-): Promise<Result<readonly (PodTrace & { readonly ifIndex: number })[]>> {
+/** A pod's route, with the device it leads to. */
+export type PodRoute = PodTrace & { readonly ifIndex: number };
+
+/** Routes of pods. */
+export async function podRoutes(client: Client, host: HostFacts): Promise<Result<readonly PodRoute[]>> {
   const families = familiesOf(host).map((family) => (family === "ip" ? AF.INET : AF.INET6));
   const routes: Route[] = [];
   for (const family of families) {

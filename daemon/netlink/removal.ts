@@ -2,9 +2,8 @@
  * Taking pods away, many at a time: what is asked for while some are being taken away goes together. In the end nobody can
  * reach or use their addresses; their links are doomed, and deleted later (`doomed.ts`).
  *
- * That a process which lives on in the pod can do no harm with its link rests on the route: without it, or with one to
- * another pod, every source is a wrong one to the strict `rp_filter` of the host's end, and to the rule that stands in its
- * place for IPv6.
+ * That a process which lives on in the pod can do no harm with its link rests on the element of its link: without one
+ * nothing that it sends passes, and nothing at all from a doomed link.
  *
  * @module
  */
@@ -24,6 +23,7 @@ import { type Request } from "./codec/request.ts";
 import { deleteRoute } from "./codec/route.ts";
 import { forgetConnections, type Stale } from "./connections.ts";
 import { type Doomed } from "./doomed.ts";
+import { removeOrphans } from "./elements.ts";
 import { removeMessages } from "./encode-thing.ts";
 
 export type Leaving = { readonly hostName: string; readonly addresses: PodAddresses };
@@ -62,9 +62,10 @@ export function openRemoval(client: Client, doomed: Pick<Doomed, "add">, stale: 
     const addresses = pods.flatMap((pod) => addressesOf(pod.addresses));
     const later = addresses.filter(isIpv6);
     stale.add(later);
+    const links = await ourLinks(client, pods);
     // The thread works in the order of the calls: connections last, when no packet can make a new one.
-    const [unmapped, links] = await Promise.all([unmap(client, pods), ourLinks(client, pods)]);
-    const [cut, forgotten] = await Promise.all([
+    const [unmapped, cut, forgotten] = await Promise.all([
+      links.ok ? unmap(client, pods, links.value.links) : links,
       links.ok ? cutOff(links.value) : links,
       forgetConnections(
         client,
@@ -149,10 +150,31 @@ export function linkOf(answer: Answer | undefined): Link | undefined {
   return message === undefined ? undefined : decodeLink(message.payload);
 }
 
-/** All elements in one batch; where one of them is not there the kernel refuses the batch, and they go one by one. */
-async function unmap(client: Client, pods: readonly Leaving[]): Promise<Result<void>> {
-  // Which chain they lead to is not looked at.
-  const elements = pods.flatMap(({ addresses }) => podElements({ addresses, slot: 0 }));
+/**
+ * All elements in one batch; where one of them is not there the kernel refuses the batch, and they go one by one. Those of
+ * pods without a link are looked for.
+ */
+async function unmap(
+  client: Client,
+  pods: readonly Leaving[],
+  links: readonly OurLink[],
+): Promise<Result<void>> {
+  const there = new Set(links.map(({ name }) => name));
+  const orphans = pods.filter(({ hostName }) => !there.has(hostName));
+  const [unmapped, removed] = await Promise.all([
+    unmapLinks(client, links),
+    orphans.length === 0
+      ? ok(undefined)
+      : removeOrphans(client, new Set(orphans.flatMap(({ addresses }) => addressesOf(addresses)))),
+  ]);
+  return unmapped.ok ? removed : unmapped;
+}
+
+async function unmapLinks(client: Client, links: readonly OurLink[]): Promise<Result<void>> {
+  const elements = links.flatMap(({ index, name, addresses }) =>
+    podElements({ addresses }, { name, ifIndex: index }),
+  );
+  if (elements.length === 0) return ok(undefined);
   const deletes = elements
     .flatMap(removeMessages)
     .flatMap((message) => (message.kind === "request" ? [message.request] : []));

@@ -25,6 +25,7 @@ const ENI_CONF = { min_pool_size: CAPACITY, max_pool_size: CAPACITY, address_coo
 
 /** Of the first rule that all pods need, daemon/core/datapath/layout.ts. */
 const PODS_RULE_PRIORITY = "512";
+const PODS_TABLE = "7400";
 
 export const openDriver: OpenDriver = async ({ name }) => {
   const one = await openOneNode(name, topology());
@@ -171,6 +172,8 @@ function damagesOn(node: string): readonly Damage[] {
     {
       what: "the pod's element of the nftables map is missing",
       inflict: async ({ address }) => {
+        const route = await run("ip", ["-n", node, "route", "show", "table", PODS_TABLE, address]);
+        const device = /dev (\S+)/.exec(route.stdout)?.[1] ?? "none";
         const gone = await run("ip", [
           ...inside,
           "nft",
@@ -178,8 +181,8 @@ function damagesOn(node: string): readonly Damage[] {
           "element",
           "ip",
           "terway",
-          "pod_eni",
-          `{ ${address} }`,
+          "pod_source",
+          `{ ${device} . ${address} }`,
         ]);
         if (gone.status !== 0) throw new Error(gone.stderr);
       },

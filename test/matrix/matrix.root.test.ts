@@ -92,12 +92,7 @@ const SABOTAGE: readonly {
     cell: "spoofed",
     says: /^3 packets from 198\.18\.7\.7 reached pod n1-p1; \d of 3 to pod n1-p1 were counted; /,
     do: async (bed) =>
-      must("nsenter", [
-        inside(bed),
-        "sh",
-        "-c",
-        "for file in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$file; done",
-      ]),
+      must("nsenter", [inside(bed), "nft", "insert rule ip terway pods ip saddr 198.18.7.7 accept"]),
   },
   {
     what: "a node that swallows ICMP errors",

@@ -4,7 +4,14 @@ import { type Mac, parseIpv4, parseMac } from "../../../proto/addr.ts";
 import { parseIpv6 } from "../../../proto/addr6.ts";
 import { type IpCidr, parseIpCidr } from "../../../proto/cidr6.ts";
 import { type EniLink, type PodAddresses, type PodLink } from "../kernel.ts";
-import { nftEniText, nftHostText, planEniLink, planEniRoutes, planHost } from "./host-plan.ts";
+import {
+  type HostFacts,
+  nftEniText,
+  nftHostText,
+  planEniLink,
+  planEniRoutes,
+  planHost,
+} from "./host-plan.ts";
 import {
   type IpvlanEni,
   type IpvlanNode,
@@ -99,14 +106,15 @@ describe("plans", () => {
   const eni = { name: "eth1", ifIndex: 4 };
   const { v6: _, ...eniV4 } = ENI;
   const macs = { v4: mac("ee:ff:ff:ff:ff:ff"), v6: mac("ee:ff:ff:ff:ff:fe") };
+  const eniText = (link: EniLink, host: HostFacts): string =>
+    textOf([...planEniLink(link, eni, host), ...planEniRoutes(link, eni, macs, host)], nftEniText(2, host));
   const cases: readonly (readonly [file: string, text: string])[] = [
     ["host", textOf(planHost(HOST), nftHostText(HOST))],
+    ["host-that-checks-sources", nftHostText({ ...HOST, checksSources: true })],
     ["host-without-ipv6", textOf(planHost({ ipv6: false }), nftHostText({ ipv6: false }))],
-    ["eni", textOf([...planEniLink(ENI, eni, HOST), ...planEniRoutes(ENI, eni, macs)], nftEniText(2, HOST))],
-    [
-      "eni-v4",
-      textOf([...planEniLink(eniV4, eni, HOST), ...planEniRoutes(eniV4, eni, macs)], nftEniText(2, HOST)),
-    ],
+    ["eni", eniText(ENI, HOST)],
+    ["eni-v4", eniText(eniV4, HOST)],
+    ["eni-that-checks-sources", eniText(eniV4, { ...HOST, checksSources: true })],
     ["pod-v4", textOf(podPlan({ v4: V4 }))],
     ["pod-dual", textOf(podPlan({ v4: V4, v6: V6 }))],
     ["pod-v6", textOf(podPlan({ v6: V6 }))],

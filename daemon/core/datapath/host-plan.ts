@@ -13,10 +13,13 @@ import { type IpAddress } from "../../../proto/addr6.ts";
 import { networkOf } from "../../../proto/cidr6.ts";
 import { type EniLink } from "../kernel.ts";
 import {
+  ARP_IGNORE_ALL,
   eniChain,
   eniMark,
   eniTable,
+  FORMER_MAP,
   GROUP,
+  guardPriority,
   MARK_MASK,
   NFT,
   nftFamily,
@@ -24,16 +27,17 @@ import {
   PRIORITY,
   TABLE,
 } from "./layout.ts";
-import { type Device, type Ipv6Settings, type Plan, type RuleThing } from "./thing.ts";
+import { type Device, type Ipv4Settings, type Ipv6Settings, type Plan, type RuleThing } from "./thing.ts";
 
 /** See above. */
 export const HOOK_PRIORITY = -250;
 
-/** How many rules the chains have: the hook's of each family, and that of an ENI. */
-export const CHAIN_RULES = { ip: 2, ip6: 4, eni: 1 } as const;
-
 /** What the node's kernel can do. */
-export type HostFacts = { readonly ipv6: boolean };
+export type HostFacts = {
+  readonly ipv6: boolean;
+  /** The node checks the sources of IPv4 on every link: its `net.ipv4.conf.all.rp_filter` is not 0. */
+  readonly checksSources?: boolean;
+};
 
 /** The families of a node's tables. */
 export function familiesOf({ ipv6 }: HostFacts): readonly NftFamily[] {
@@ -52,40 +56,73 @@ export function planHost(host: HostFacts): Plan {
 
 /** Text for nft(8), one transaction; may be given again while packets flow. Elements stay. */
 export function nftHostText(host: HostFacts): string {
-  return lines(familiesOf(host).flatMap(tableText));
+  return lines(
+    familiesOf(host).flatMap((family) => {
+      const table = `${family} ${NFT.table}`;
+      const rules = chainRules(family, host);
+      const [hook, pods] = [`${table} ${NFT.chain}`, `${table} ${NFT.pods}`];
+      return [
+        ...mapText(family),
+        `add counter ${table} ${NFT.spoofed}`,
+        `add chain ${pods}`,
+        `add chain ${hook} { type filter hook prerouting priority ${HOOK_PRIORITY}; policy accept; }`,
+        `flush chain ${hook}`,
+        `flush chain ${pods}`,
+        ...rules.pods.map((rule) => `add rule ${pods} ${rule}`),
+        ...rules.hook.map((rule) => `add rule ${hook} ${rule}`),
+      ];
+    }),
+  );
 }
 
-function tableText(family: NftFamily): readonly string[] {
+/** Text for nft(8): the map alone, which does nothing until `nftHostText` has rules look into it. */
+export function nftMapText(host: HostFacts): string {
+  return lines(familiesOf(host).flatMap(mapText));
+}
+
+/** Text for nft(8): the map of former versions goes. Fails where there is none. */
+export function nftForgetFormerText(families: readonly NftFamily[]): string {
+  return lines(families.map((family) => `delete map ${family} ${NFT.table} ${FORMER_MAP}`));
+}
+
+function mapText(family: NftFamily): readonly string[] {
   const table = `${family} ${NFT.table}`;
-  const chain = `${table} ${NFT.chain}`;
-  const type = family === "ip" ? "ipv4_addr" : "ipv6_addr";
   return [
     `add table ${table}`,
-    `add map ${table} ${NFT.map} { type ${type} : verdict; }`,
-    ...(family === "ip" ? [] : [`add counter ${table} ${NFT.spoofed}`]),
-    `add chain ${chain} { type filter hook prerouting priority ${HOOK_PRIORITY}; policy accept; }`,
-    `flush chain ${chain}`,
-    ...ruleTexts(family).map((rule) => `add rule ${chain} ${rule}`),
+    `add map ${table} ${NFT.map} { type iface_index . ${family === "ip" ? "ipv4_addr" : "ipv6_addr"} : verdict; }`,
   ];
 }
 
+/** The rules of a family's chains, as nft(8) takes them. `hook`: of all packets; `pods`: of what comes from pods. */
+export type ChainRules = { readonly hook: readonly string[]; readonly pods: readonly string[] };
+
 /**
- * In the place of `rp_filter`: the way back to an IPv6 source of a pod, doomed ones too, has to be the pod's link; and what
- * comes in by an ENI is for a pod or for nobody, else the node would send it back into the VPC by its own device. What
- * `rp_filter` drops the kernel counts (IPReversePathFilter), what is dropped in its place a counter of the table.
+ * What comes from a doomed link is dropped whatever elements say. What a pod's own kernel sends by IPv6 (router
+ * solicitations, group reports) is dropped too, and is no spoofing. Where the node checks sources too, an ENI's packets get the
+ * mark of the pod that they are for: the link of the route to it and its address are the pod's key.
  */
-function ruleTexts(family: NftFamily): readonly string[] {
-  const fromPods = `meta iifgroup ${GROUP.pods} ${family} saddr vmap @${NFT.map}`;
-  const toPods = `meta iifgroup ${GROUP.enis} ${family} daddr vmap @${NFT.map}`;
-  const links = `meta iifgroup ${GROUP.pods}-${GROUP.doomed}`;
-  return family === "ip"
-    ? [fromPods, toPods]
-    : [
-        `${links} fib saddr . iif oif missing counter name ${NFT.spoofed} drop`,
-        fromPods,
-        toPods,
-        `meta iifgroup ${GROUP.enis} drop`,
-      ];
+export function chainRules(family: NftFamily, { checksSources = false }: HostFacts): ChainRules {
+  return {
+    pods: [
+      `iif . ${family} saddr vmap @${NFT.map}`,
+      ...(family === "ip" ? [] : ["ip6 saddr fe80::/10 drop", "ip6 saddr :: drop"]),
+      `counter name ${NFT.spoofed} drop`,
+    ],
+    hook: [
+      `meta iifgroup ${GROUP.pods} goto ${NFT.pods}`,
+      `meta iifgroup ${GROUP.doomed} drop`,
+      ...(checksSources && family === "ip"
+        ? [`meta iifgroup ${GROUP.enis} fib daddr oif . ip daddr vmap @${NFT.map}`]
+        : []),
+    ],
+  };
+}
+
+/** How an ENI's device takes packets in. Both forms say all of what they differ in, so that one can follow the other. */
+export function eniSources({ checksSources = false }: HostFacts): Ipv4Settings {
+  return checksSources
+    ? { rpFilter: 2, srcValidMark: true, acceptLocal: false, arpIgnore: ARP_IGNORE_ALL }
+    : { rpFilter: 0, srcValidMark: false, acceptLocal: true, arpIgnore: ARP_IGNORE_ALL };
 }
 
 /** The device first: the gateway can be asked only when it is up. Its address is nowhere on the node. */
@@ -105,7 +142,7 @@ export function planEniLink(eni: EniLink, device: Device, host: HostFacts): Plan
         mtu,
         group: GROUP.enis,
         linkLocal: false,
-        ipv4: { forwarding: true, rpFilter: 2, srcValidMark: true },
+        ipv4: { forwarding: true, ...eniSources(host) },
         ...(host.ipv6 && { ipv6 }),
       },
     },
@@ -129,14 +166,17 @@ export type GatewayMacs = { readonly v4?: Mac; readonly v6?: Mac };
 export const NO_MAC = noMac();
 
 /**
- * The neighbours are permanent, so that the kernel never has to ask for itself.
+ * The neighbours are permanent, so that the kernel never has to ask for itself. The guards are of all families: whatever
+ * the node forwards, nothing that an ENI brings for nobody.
  */
 export function planEniRoutes(
   { slot, gateway, v6 }: Pick<EniLink, "slot" | "gateway" | "v6">,
   device: Device,
   macs: GatewayMacs,
+  host: HostFacts,
 ): Plan {
   return [
+    ...familiesOf(host).map((family) => eniGuard(slot, family, device.name)),
     ...gatewayThings(slot, device, gateway, macs.v4),
     ...(v6 === undefined ? [] : gatewayThings(slot, device, v6.gateway, macs.v6)),
   ];
@@ -156,6 +196,16 @@ export function gatewayThings(slot: number, device: Device, via: IpAddress, mac:
 export function eniRule(slot: number, family: NftFamily): RuleThing {
   const mark = { value: eniMark(slot), mask: MARK_MASK };
   return { kind: "rule", family: numberOf(family), priority: PRIORITY.eni, table: eniTable(slot), mark };
+}
+
+/** What drops packets of an ENI that are for nobody. `iif`: the device's name; to take the rule away its priority is enough. */
+export function eniGuard(slot: number, family: NftFamily, iif?: string): RuleThing {
+  return {
+    kind: "rule",
+    family: numberOf(family),
+    priority: guardPriority(slot),
+    ...(iif !== undefined && { iif }),
+  };
 }
 
 function numberOf(family: NftFamily): 4 | 6 {

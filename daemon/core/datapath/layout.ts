@@ -2,16 +2,20 @@
  * The numbers and names by which everything of ours in the node's network is known. Who finds one of them without an agent
  * may delete it: `ip [-6] route flush proto 84 table all`, `ip link delete group 21504`, `nft delete table ip terway` and `ip6 terway`.
  *
- * A packet's way. From a pod: it comes in by a link of `GROUP.pods`, nftables looks its source up in `pod_eni` and puts the
- * slot of the pod's ENI into the mark; the rule `PRIORITY.pods` finds pods of this node, whatever the mark; then the one
- * rule of the ENI sends the rest to the table of the ENI, whose default route is the vSwitch's gateway. To a pod: it comes
- * in by a link of `GROUP.enis`, nftables looks its *destination* up in the same map. That mark is for the check of the
- * source alone (`src_valid_mark`): the way back is then the pod's own, by this very ENI, whatever rp_filter the node has.
- * Without it the kernel drops what comes in by a device that has no address and is not the main table's way back.
+ * A packet's way. From a pod: it comes in by a link of `GROUP.pods`, nftables looks its link and its source up in
+ * `pod_source`, drops what is not there, and puts the slot of the pod's ENI into the mark; the rule `PRIORITY.pods` finds pods
+ * of this node, whatever the mark; then the one rule of the ENI sends the rest to the table of the ENI, whose default route
+ * is the vSwitch's gateway. To a pod: it comes in by a link of `GROUP.enis` and is found by the rule `PRIORITY.pods`. What
+ * an ENI brings for nobody is dropped by its second rule (`guardPriority`), else the node would send it back into the VPC.
  *
- * IPv6 goes the same way by a table of its own (`ip6 terway`). The kernel has no `rp_filter` for it, so the first rule of
- * the chain looks for the way back itself, and drops what has another one; that holds for pods without an IPv6 address
- * too, which therefore can send nothing, no router advertisements either. The last rule drops what an ENI brings for nobody.
+ * The map says exactly who may send what, so the kernel's own check of sources, a lookup of routes for each packet, is
+ * switched off on our links (`rp_filter` 0, `accept_local` 1). The node may have it switched on for all links
+ * (`net.ipv4.conf.all.rp_filter`). Then what an ENI brings for a pod gets the pod's mark too, for that check alone
+ * (`src_valid_mark`): the way back is by this very ENI. Without it the kernel drops what comes in by a device that has no
+ * address and is not the main table's way back.
+ *
+ * IPv6 goes the same way by a table of its own (`ip6 terway`), and its kernel has no such check. A pod without an IPv6
+ * address has no element there and can send nothing, no router advertisements either.
  *
  * @module
  */
@@ -30,6 +34,11 @@ export const TABLE = { pods: TABLE_PODS, main: 254 } as const;
 /** Of rules, the same as upstream's: below 32766, the main table; above 0, the node's own addresses. */
 export const PRIORITY = { pods: 512, eni: 2048 } as const;
 
+/** Of the rule that drops what an ENI brings for nobody: behind those of `PRIORITY`, and one for each slot, which tells it. */
+export function guardPriority(slot: number): number {
+  return PRIORITY.eni + 1 + checkedSlot(slot);
+}
+
 /** IFLA_GROUP of links. A group is deleted as one, so what is to be deleted has a group of its own. */
 export const GROUP = { pods: 21_504, doomed: 21_505, enis: 21_506, overlay: 21_507, slaves: 21_508 } as const;
 
@@ -44,7 +53,16 @@ const MARK_UNIT = 0x0100_0000;
 export const SLOT_MAX = 61;
 
 /** The nftables tables, one a family, and what is in each. */
-export const NFT = { table: "terway", map: "pod_eni", chain: "prerouting", spoofed: "spoofed" } as const;
+export const NFT = {
+  table: "terway",
+  map: "pod_source",
+  chain: "prerouting",
+  pods: "pods",
+  spoofed: "spoofed",
+} as const;
+
+/** The map of former versions, from a pod's address alone: pods that run are taken over from it. */
+export const FORMER_MAP = "pod_eni";
 
 /** Families of nftables tables. */
 export type NftFamily = "ip" | "ip6";
@@ -62,6 +80,9 @@ export const POD_GATEWAYS: { readonly v4: Ipv4; readonly v6: Ipv6 } = {
   v4: literal(parseIpv4("169.254.1.1")),
   v6: literal(parseIpv6("fe80::1")),
 };
+
+/** `arp_ignore` of our links: the kernel answers nobody there, so nobody can fill its table of neighbours. */
+export const ARP_IGNORE_ALL = 8;
 
 /** Index of `lo`, in every namespace: LOOPBACK_IFINDEX. */
 export const LOOPBACK_INDEX = 1;

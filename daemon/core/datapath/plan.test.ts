@@ -4,7 +4,7 @@ import { type Mac, parseIpv4, parseMac } from "../../../proto/addr.ts";
 import { parseIpv6 } from "../../../proto/addr6.ts";
 import { type PodLink } from "../kernel.ts";
 import {
-  CHAIN_RULES,
+  chainRules,
   nftCleanText,
   nftEniText,
   nftForgetEniText,
@@ -51,14 +51,19 @@ function rules(text: string, chain: string): number {
 describe("planPod()", () => {
   it("connects only when all is there, and a repeated call makes all but the link", () => {
     const plan = planPod(pod, ends);
-    expect(plan.slice(-2)).toEqual(podElements(pod));
+    expect(plan.slice(-2)).toEqual(podElements(pod, { name: "tw0", ifIndex: ends.hostIndex }));
     expect(plan[0]?.kind).toBe("veth");
     expect(planPodAgain(pod, ends)).toEqual(plan.slice(1));
   });
 
   it("gives a pod of a block of the node no ENI", () => {
     const { slot: _, ...inBlock } = pod;
-    expect(planPod(inBlock, ends)).toEqual(planPod(pod, ends).filter(({ kind }) => kind !== "element"));
+    const accepted = planPod(pod, ends).map((thing) => {
+      if (thing.kind !== "element") return thing;
+      const { chain: __, ...element } = thing;
+      return element;
+    });
+    expect(planPod(inBlock, ends)).toEqual(accepted);
   });
 
   it("has for both families what it has for each, and nothing of a family without an address", () => {
@@ -107,20 +112,24 @@ describe("planEniUnlink() and planEniForget()", () => {
 });
 
 describe("nftHostText() and the others", () => {
-  it("say what they take away, and have as many rules as CHECK looks for", () => {
-    const host = { ipv6: true };
-    expect(nftForgetEniText(2, ["ip", "ip6"])).toBe(
-      "delete chain ip terway eni2\ndelete chain ip6 terway eni2\n",
-    );
-    expect(nftCleanText(host)).toBe(
-      "add table ip terway\ndelete table ip terway\nadd table ip6 terway\ndelete table ip6 terway\n",
-    );
-    const texts = nftHostText(host) + nftEniText(2, host);
-    const { ip, ip6, eni } = CHAIN_RULES;
-    expect(
-      ["ip terway prerouting", "ip6 terway prerouting", "ip terway eni2", "ip6 terway eni2"].map((chain) =>
-        rules(texts, chain),
-      ),
-    ).toEqual([ip, ip6, eni, eni]);
-  });
+  it.each([false, true])(
+    "say what they take away, and have as many rules as CHECK looks for",
+    (checksSources) => {
+      const host = { ipv6: true, checksSources };
+      expect(nftForgetEniText(2, ["ip", "ip6"])).toBe(
+        "delete chain ip terway eni2\ndelete chain ip6 terway eni2\n",
+      );
+      expect(nftCleanText(host)).toBe(
+        "add table ip terway\ndelete table ip terway\nadd table ip6 terway\ndelete table ip6 terway\n",
+      );
+      const texts = nftHostText(host) + nftEniText(2, host);
+      for (const family of ["ip", "ip6"] as const) {
+        const { hook, pods } = chainRules(family, host);
+        expect(
+          ["prerouting", "pods", "eni2"].map((chain) => rules(texts, `${family} terway ${chain}`)),
+        ).toEqual([hook.length, pods.length, 1]);
+      }
+      expect(texts.match(/fib daddr/g)?.length ?? 0).toBe(checksSources ? 1 : 0);
+    },
+  );
 });

@@ -10,6 +10,7 @@ import { hostCidr, networkOf } from "../../../proto/cidr6.ts";
 import { type PodInterfaces, type PodLink } from "../kernel.ts";
 import {
   addressesOf,
+  ARP_IGNORE_ALL,
   eniChain,
   GROUP,
   LOOPBACK_INDEX,
@@ -19,7 +20,7 @@ import {
   podAlias,
   TABLE,
 } from "./layout.ts";
-import { type Device, type ElementThing, type Plan, type Thing } from "./thing.ts";
+import { type Device, type ElementThing, type Ipv4Settings, type Plan, type Thing } from "./thing.ts";
 
 /** What was chosen for the two ends: random, and not in use as far as the kernel knows. */
 export type PodEnds = {
@@ -27,6 +28,14 @@ export type PodEnds = {
   readonly hostMac: Mac;
   readonly podIndex: number;
   readonly podMac: Mac;
+};
+
+/** Of the host's end, where our own table of nftables checks sources. */
+export const HOST_END_IPV4: Ipv4Settings = {
+  forwarding: true,
+  rpFilter: 0,
+  acceptLocal: true,
+  arpIgnore: ARP_IGNORE_ALL,
 };
 
 const LOOPBACK: Device = { name: "lo", ifIndex: LOOPBACK_INDEX };
@@ -48,8 +57,7 @@ export function planPod(pod: PodLink, ends: PodEnds): Plan {
 /**
  * All but the link itself: what a repeated call makes sure of.
  *
- * The host's end is strict (`rp_filter` 1): a source that is not the pod's address has another way back and is dropped.
- * The elements come last: with them the pod is connected.
+ * The elements come last: without one nothing that the pod sends passes, with it what has this very source.
  */
 export function planPodAgain(pod: PodLink, ends: PodEnds): Plan {
   const { addresses, mtu } = pod;
@@ -69,14 +77,14 @@ export function planPodAgain(pod: PodLink, ends: PodEnds): Plan {
         group: GROUP.pods,
         alias: podAlias(addresses),
         linkLocal: false,
-        ipv4: { forwarding: true, rpFilter: 1 },
+        ipv4: HOST_END_IPV4,
       },
     },
     ...all.flatMap((address) => hostThings(host, address, ends.podMac)),
     { kind: "settings", place: "pod", device: LOOPBACK, settings: { up: true } },
     { kind: "settings", place: "pod", device: inPod, settings: { up: true, mtu } },
     ...all.flatMap((address) => podThings(inPod, address, ends.hostMac)),
-    ...podElements(pod),
+    ...podElements(pod, host),
   ];
 }
 
@@ -113,20 +121,27 @@ function podThings(device: Device, address: IpAddress, hostMac: Mac): readonly T
   ];
 }
 
-/** What connects the pod to its ENI: one element for each address; none for those of a block of the node. */
-export function podElements({
-  addresses,
-  slot,
-}: Pick<PodLink, "addresses" | "slot">): readonly ElementThing[] {
-  return slot === undefined
-    ? []
-    : addressesOf(addresses).map((address) => podElement(address, eniChain(slot)));
+/** What lets the pod send: one element for each address. Those of a block of the node have no ENI to go to. */
+export function podElements(
+  { addresses, slot }: Pick<PodLink, "addresses" | "slot">,
+  host: Device,
+): readonly ElementThing[] {
+  const chain = slot === undefined ? undefined : eniChain(slot);
+  return addressesOf(addresses).map((address) => podElement(host, address, chain));
 }
 
-/** `chain`: of the ENI. */
-export function podElement(address: IpAddress, chain: string): ElementThing {
-  const { table, map } = NFT;
-  return { kind: "element", family: nftFamily(address), table, map, key: address, chain };
+/** `host`: the host's end. `chain`: of the ENI, where there is one. */
+export function podElement(host: Device, address: IpAddress, chain: string | undefined): ElementThing {
+  const { name, ifIndex } = host;
+  return {
+    kind: "element",
+    family: nftFamily(address),
+    table: NFT.table,
+    map: NFT.map,
+    device: { name, ifIndex },
+    key: address,
+    ...(chain !== undefined && { chain }),
+  };
 }
 
 /** The facts that the CNI result needs. */

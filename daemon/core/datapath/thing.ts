@@ -25,6 +25,10 @@ export type Ipv4Settings = {
   readonly rpFilter?: 0 | 1 | 2;
   /** The check of the source takes the packet's mark for the way back's. */
   readonly srcValidMark?: boolean;
+  /** What has the node's own address for its source comes in; with `rpFilter` 0 sources are then not looked at. */
+  readonly acceptLocal?: boolean;
+  /** ARP_IGNORE: 8 answers nobody. */
+  readonly arpIgnore?: number;
 };
 
 /** IPv6 settings of one device, `/proc/sys/net/ipv6/conf/DEV/…`. */
@@ -129,14 +133,17 @@ export type RouteThing = {
   readonly metric?: number;
 };
 
-/** A routing rule of ours (protocol 84). The same family, priority, mark and table twice is one. */
+/** A routing rule of ours (protocol 84). The same family, priority, mark, device and table twice is one. */
 export type RuleThing = {
   readonly kind: "rule";
   readonly family: 4 | 6;
   readonly priority: number;
-  readonly table: number;
+  /** Absent: a blackhole. */
+  readonly table?: number;
   /** Within `mask`. Absent: from all. */
   readonly mark?: { readonly value: number; readonly mask: number };
+  /** Only for what comes in by the device of this name. */
+  readonly iif?: string;
 };
 
 /** A permanent neighbour: nobody is ever asked for it. */
@@ -156,15 +163,16 @@ export type FdbThing = {
   readonly remote: IpAddress;
 };
 
-/** An element of a verdict map of nftables; the table, the map and the chain have to be there. */
+/** An element of a verdict map of nftables: what comes in by `device` from `key`. Table, map and chain have to be there. */
 export type ElementThing = {
   readonly kind: "element";
   readonly family: "ip" | "ip6";
   readonly table: string;
   readonly map: string;
+  readonly device: Device;
   readonly key: IpAddress;
-  /** The chain that packets go to. */
-  readonly chain: string;
+  /** The chain that packets go to. Absent: they are accepted as they are. */
+  readonly chain?: string;
 };
 
 export type Thing =
@@ -220,8 +228,9 @@ export function describeThing(thing: Thing): string {
     case "fdb":
       return `${nameThing(thing)} dst ${thing.remote} self permanent`;
     case "element": {
-      const { family, table, map, key, chain } = thing;
-      return `nft element ${family} ${table} ${map} { ${key} : goto ${chain} }`;
+      const { family, table, map, chain } = thing;
+      const verdict = chain === undefined ? "accept" : `goto ${chain}`;
+      return `nft element ${family} ${table} ${map} { ${keyText(thing)} : ${verdict} }`;
     }
     default:
       return thing satisfies never;
@@ -245,16 +254,17 @@ export function nameThing(thing: Thing): string {
       return `route ${type === undefined ? "" : `${type} `}${targetText(to)}${where}${table === MAIN ? "" : ` table ${table}`}`;
     }
     case "rule": {
-      const { family, priority, table, mark } = thing;
+      const { family, priority, table, mark, iif } = thing;
       const who = mark === undefined ? "from all" : `fwmark ${hex(mark.value)}/${hex(mark.mask)}`;
-      return `${family === 6 ? "ipv6 " : ""}rule ${priority} ${who} lookup ${table}`;
+      const does = table === undefined ? "blackhole" : `lookup ${table}`;
+      return `${family === 6 ? "ipv6 " : ""}rule ${priority} ${who}${option("iif", iif)} ${does}`;
     }
     case "neighbour":
       return `neighbour ${thing.address} dev ${thing.device.name}`;
     case "fdb":
       return `fdb ${thing.mac} dev ${thing.device.name}`;
     case "element":
-      return `nft element ${thing.family} ${thing.table} ${thing.map} { ${thing.key} }`;
+      return `nft element ${thing.family} ${thing.table} ${thing.map} { ${keyText(thing)} }`;
     default:
       return thing satisfies never;
   }
@@ -262,6 +272,10 @@ export function nameThing(thing: Thing): string {
 
 /** RT_TABLE_MAIN of <linux/rtnetlink.h>, which ip(8) does not mention. */
 const MAIN = 254;
+
+function keyText({ device, key }: ElementThing): string {
+  return `${device.name} . ${key}`;
+}
 
 function endText({ name, ifIndex, mac }: LinkEnd): string {
   return `${name} index ${ifIndex} address ${mac}`;
@@ -282,6 +296,8 @@ function settingsText({ up, mtu, group, alias, arp, linkLocal, ipv4, ipv6 }: Dev
     option("ipv4.forwarding", number(ipv4?.forwarding)),
     option("ipv4.rp_filter", ipv4?.rpFilter),
     option("ipv4.src_valid_mark", number(ipv4?.srcValidMark)),
+    option("ipv4.accept_local", number(ipv4?.acceptLocal)),
+    option("ipv4.arp_ignore", ipv4?.arpIgnore),
     option("ipv6.disable_ipv6", ipv6?.enabled && 0),
     option("ipv6.accept_ra", number(ipv6?.acceptRa)),
     option("ipv6.force_forwarding", number(ipv6?.forwarding)),

@@ -16,6 +16,8 @@ export type NftValue =
   | { readonly kind: "ip"; readonly ip: IpAddress }
   /** `mark`: 32 bits, in the byte order of the host. */
   | { readonly kind: "mark"; readonly mark: number }
+  /** `iface_index`: 32 bits, in the byte order of the host. */
+  | { readonly kind: "ifindex"; readonly ifIndex: number }
   /** `inet_service`: 16 bits, network order. */
   | { readonly kind: "port"; readonly port: number }
   /** `inet_proto`: IPPROTO_*. */
@@ -28,13 +30,14 @@ export type NftValue =
   | { readonly kind: "bytes"; readonly bytes: Uint8Array };
 
 /** What a set's definition says of one part; `"ip6"` because decoding has to know the length. */
-export type NftType = "ip" | "ip6" | "mark" | "port" | "protocol" | "mac" | "ifname";
+export type NftType = "ip" | "ip6" | "mark" | "ifindex" | "port" | "protocol" | "mac" | "ifname";
 
 const IFNAME_BYTES = 16;
 const BYTES: Readonly<Record<NftType, number>> = {
   ip: 4,
   ip6: 16,
   mark: 4,
+  ifindex: 4,
   port: 2,
   protocol: 1,
   mac: 6,
@@ -75,6 +78,9 @@ export function valueBytes(value: NftValue): Uint8Array {
     case "mark":
       writer.u32(value.mark);
       return writer.take();
+    case "ifindex":
+      writer.u32(value.ifIndex);
+      return writer.take();
     case "port":
       writer.be16(value.port);
       return writer.take();
@@ -103,6 +109,8 @@ function decodeValue(bytes: Uint8Array, type: NftType): NftValue {
     }
     case "mark":
       return { kind: "mark", mark: view.getUint32(0, true) };
+    case "ifindex":
+      return { kind: "ifindex", ifIndex: view.getUint32(0, true) };
     case "port":
       return { kind: "port", port: view.getUint16(0, false) };
     case "protocol":

@@ -148,6 +148,7 @@ const entry = record(
   { orig: tuple, reply: tuple, status: u32, timeoutSeconds: u32, mark: u32, id: u32, zone: u16, unknown },
 );
 const key = fc.tuple(
+  fc.record({ kind: fc.constant("ifindex" as const), ifIndex: u32 }),
   fc.record({ kind: fc.constant("ip" as const), ip: v4 }),
   fc.record({ kind: fc.constant("port" as const), port: u16 }),
   fc.record({ kind: fc.constant("protocol" as const), protocol: u8 }),
@@ -171,7 +172,7 @@ const elements = fc.record({
   set: text,
   elements: fc.array(record({ key }, { keyEnd: key, data, flags: u32, unknown }), { maxLength: 3 }),
 });
-const SET_TYPES = { key: ["ip", "port", "protocol", "mac", "ifname"], data: "mark" } as const;
+const SET_TYPES = { key: ["ifindex", "ip", "port", "protocol", "mac", "ifname"], data: "mark" } as const;
 const ack = record(
   { errno: fc.nat(0x7fffffff), request: fc.record({ type: u16, seq: u32 }) },
   { message: text, offset: u32, missingType: u16, missingNest: u32, unknown },
