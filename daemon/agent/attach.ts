@@ -51,7 +51,8 @@ export async function attach(pods: Pods, call: AddCall): Promise<Result<Added>> 
   const done: LeaseRow = { ...lease, state: "done", hostMac: made.value.hostMac, podMac: made.value.podMac };
   const written = pods.write([{ kind: "put-lease", lease: done }]);
   if (!written.ok) {
-    await remove(pods, lease);
+    // A pod that runs keeps what it has: its lease is on disk since its first ADD.
+    if (lease.state === "pending") await remove(pods, lease);
     return written;
   }
   held.set(key, done);

@@ -68,6 +68,19 @@ describe("openPods()", () => {
     expect(addresses().toSorted()).toEqual(ONE_USED);
   });
 
+  it("leaves a running pod alone where a repeated ADD cannot be written", async () => {
+    const { pods, links, gate, failWrites, addresses } = openPodsLab();
+    await pods.add(podCall("a"));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gate.value = promise;
+    const again = pods.add(podCall("a"));
+    await vi.waitUntil(() => addresses().includes("used"));
+    failWrites(true);
+    resolve();
+    expect(await again).toMatchObject({ ok: false, fault: { kind: "store" } });
+    expect([links.size, addresses().toSorted()]).toEqual([1, ONE_USED]);
+  });
+
   it("refuses a path that is no network namespace before it asks for an address", async () => {
     const { pods, gone, order } = openPodsLab();
     gone.add("/run/netns/a");
