@@ -46,6 +46,23 @@ describe("startLoop()", () => {
     vi.useRealTimers();
   });
 
+  it("tells the one who waits for an address why it cannot be had, where that cannot be written", async () => {
+    vi.useFakeTimers();
+    const { loop, failWrites } = lab();
+    const deadlineMs = performance.now() + 60_000;
+    for (const id of ["a", "b"]) await loop.acquire({ attachment: attachment(id), deadlineMs, leaseOf });
+    const waiting = loop.acquire({ attachment: attachment("c"), deadlineMs, leaseOf });
+    failWrites(true);
+    expect(loop.dispatch({ kind: "released", attachment: attachment("a") }).ok).toBe(false);
+    expect(await waiting).toMatchObject({ ok: false, fault: { kind: "store" } });
+    failWrites(false);
+    await vi.advanceTimersByTimeAsync(1500);
+    // Granted to nobody: it goes back.
+    expect(loop.pool().enis.get(0)?.addresses.get(VIEW.primary)?.kind).toBe("idle");
+    loop[Symbol.dispose]();
+    vi.useRealTimers();
+  });
+
   it("leaves an event with changes of its own to the one who sent it, where it could not be written", async () => {
     vi.useFakeTimers();
     const { loop, failWrites } = lab();

@@ -93,8 +93,9 @@ export function startLoop(options: LoopOptions): Loop {
         { fault: written.fault, event: event.kind },
         "the state could not be written; nothing was changed",
       );
-      // Who asks for an address, or has changes of its own to write, hears of the failure and can ask again; what it holds
-      // stays as it is. The other events are facts that cannot be unsaid.
+      // Who asks or waits for an address, or has changes of its own to write, hears of the failure and can ask again; what it
+      // holds stays as it is. The other events are facts that cannot be unsaid.
+      waiting.fail(next.effects, written);
       if (event.kind !== "add-requested" && changes.length === 0)
         timers.after(WRITE_RETRY_MS, () => dispatch(happening, changes));
       return written;
@@ -164,6 +165,8 @@ type Waiting = {
   /** Answers the one who asked, once; false where nobody did. */
   readonly settle: (attachment: Attachment, outcome: Result<Grant>) => boolean;
   readonly settleAll: (fault: Fault) => void;
+  /** Answers those whom these effects would have answered, which could not be written. */
+  readonly fail: (effects: readonly PoolEffect[], why: Result<never>) => void;
   /** Grants need their lease on disk before anybody hears of them. */
   readonly leases: (effects: readonly PoolEffect[]) => StoreChange[];
 };
@@ -171,20 +174,25 @@ type Waiting = {
 /** Who waits for the outcome of an `acquire`. */
 function openWaiting(): Waiting {
   const askers = new Map<string, Asker>();
+  const settle: Waiting["settle"] = (attachment, outcome) => {
+    const key = attachmentKey(attachment);
+    const asker = askers.get(key);
+    askers.delete(key);
+    asker?.settle(outcome);
+    return asker !== undefined;
+  };
   return {
+    settle,
     add(attachment, asker) {
       askers.set(attachmentKey(attachment), asker);
-    },
-    settle(attachment, outcome) {
-      const key = attachmentKey(attachment);
-      const asker = askers.get(key);
-      askers.delete(key);
-      asker?.settle(outcome);
-      return asker !== undefined;
     },
     settleAll(fault) {
       for (const asker of askers.values()) asker.settle(failed(fault));
       askers.clear();
+    },
+    fail(effects, why) {
+      for (const effect of effects)
+        if (effect.kind === "grant" || effect.kind === "refuse") settle(effect.attachment, why);
     },
     leases: (effects) =>
       effects.flatMap((effect) => {
