@@ -19,7 +19,7 @@ import { keepOrphansAway, type OrphansOptions } from "./orphans.ts";
 import { type Known, learnFacts } from "./known.ts";
 import { openMtu } from "./mtu.ts";
 import { type EniNodeOptions } from "./node-options.ts";
-import { type Base, openBase, openServing, type Running, type Supply } from "./serving.ts";
+import { type Base, openBase, openServing, type Running, type ServingBase, type Supply } from "./serving.ts";
 import { drainSettings } from "./settings.ts";
 import { chooseVirtualType } from "./virtual-type.ts";
 
@@ -56,7 +56,7 @@ async function virtualType(
 /** Addresses of ENIs, by the cloud's leave. */
 export function eniSupply(
   options: Pick<EniNodeOptions, "log" | "config" | "args">,
-  { kernel, host }: Pick<Base, "kernel" | "host">,
+  { kernel, host }: Pick<ServingBase, "kernel" | "host">,
   known: Known,
   stack: AsyncDisposableStack,
 ): Omit<Supply, "datapath"> {

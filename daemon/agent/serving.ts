@@ -6,7 +6,7 @@
  */
 import { attachmentKey } from "../../proto/attachment.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { type PodLink } from "../core/kernel.ts";
+import { type Kernel, type PodLink } from "../core/kernel.ts";
 import { type Pool } from "../core/pool/model.ts";
 import { type LeaseRecord } from "../core/pool/records.ts";
 import { openKernel, type OpenKernel } from "../netlink/kernel.ts";
@@ -44,6 +44,11 @@ export type Base = {
   readonly leases: readonly LeaseRow[];
   /** Whom the spool tells of DELs, once they are there. */
   readonly late: { pods?: OpenPods };
+};
+
+/** The part of it that the agent's own code works with: all edges are behind their ports. */
+export type ServingBase = Omit<Base, "kernel"> & {
+  readonly kernel: Kernel & Pick<OpenKernel, "giveBackMemory">;
 };
 
 /** Where addresses come from, and what the datapath of the node consists of. */
@@ -96,7 +101,7 @@ export async function openBase(
 
 /** What a former run left half done is finished, and DELs that nobody heard are carried out, before it resolves. */
 export async function openServing(
-  base: Base,
+  base: ServingBase,
   supply: Supply,
   stack: AsyncDisposableStack,
 ): Promise<Omit<Running, typeof Symbol.asyncDispose>> {
@@ -134,7 +139,7 @@ export async function openServing(
 
 /** The loop, and what works on its state. */
 function openState(
-  { options, host, store, kernel, spool, leases }: Base,
+  { options, host, store, kernel, spool, leases }: ServingBase,
   supply: Supply,
   stack: AsyncDisposableStack,
 ) {

@@ -1,0 +1,93 @@
+/**
+ * One life of the agent: its own parts (`daemon/agent/`), opened as `daemon/agent/parts.ts` opens them, over ports of the
+ * models instead of netlink, HTTP, SQLite and the machine's clock.
+ *
+ * @module
+ */
+import { type Arguments } from "../../daemon/agent/arguments.ts";
+import { type StartFault } from "../../daemon/agent/facts.ts";
+import { type Host } from "../../daemon/agent/host.ts";
+import { learnAbout } from "../../daemon/agent/known.ts";
+import { type Log, openLog } from "../../daemon/agent/log.ts";
+import { eniSupply } from "../../daemon/agent/parts.ts";
+import { openServing, type Running, type ServingBase } from "../../daemon/agent/serving.ts";
+import { sleep } from "../../daemon/agent/timers.ts";
+import { openBudget } from "../../daemon/cloud/budget.ts";
+import { type Caller } from "../../daemon/cloud/call.ts";
+import { openCloud } from "../../daemon/cloud/cloud.ts";
+import { type LoadedConfig } from "../../daemon/config/load.ts";
+import { type NodeIdentity } from "../../daemon/core/cloud.ts";
+import { type Spool, type SpoolOptions } from "../../daemon/spool/spool.ts";
+import { type Store } from "../../daemon/store/store.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { type Life } from "./life.ts";
+import { VSWITCHES } from "./setting.ts";
+
+/** What one life works with. A test puts a bug in by changing one of them. */
+export type Ports = {
+  readonly life: Life;
+  readonly host: Host;
+  readonly store: Pick<Store, "write" | "load">;
+  readonly kernel: ServingBase["kernel"];
+  readonly caller: Caller;
+  readonly spoolFor: (carryOut: SpoolOptions["carryOut"]) => Spool;
+};
+
+export type AgentOptions = { readonly config: LoadedConfig; readonly node: NodeIdentity };
+
+const ARGUMENTS: Arguments = {
+  configDir: "",
+  secretDir: "",
+  stateDir: "",
+  socketPath: "",
+  spoolDir: "",
+  bootIdPath: "",
+  logLevel: "silent",
+  drain: false,
+  check: false,
+  help: false,
+};
+const KEY = { accessKeyId: "LTAI5tSimulated", accessKeySecret: "secret", source: "Secret" };
+
+let silent: Log | undefined;
+
+/** Where the life ends meanwhile, it never resolves. */
+export async function startAgent(
+  ports: Ports,
+  { config, node }: AgentOptions,
+): Promise<Result<Running, StartFault>> {
+  await using stack = new AsyncDisposableStack();
+  const { life, host, kernel, caller } = ports;
+  const log = (silent ??= openLog("silent"));
+  const store: Store = { ...ports.store, notices: [], [Symbol.dispose]: () => undefined };
+  const { timers } = life;
+  const cloud = stack.use(
+    openCloud({
+      region: node.region,
+      timeoutMs: config.eni.cloudTimeoutMs,
+      caller,
+      credentials: { current: async () => ok(KEY) },
+      budget: openBudget({
+        ratesPerMinute: config.eni.rateLimits,
+        now: timers.elapsedMs,
+        sleep: (ms) => sleep(timers, ms),
+      }),
+      now: timers.elapsedMs,
+    }),
+  );
+  const options = { args: ARGUMENTS, log, config, stop: new AbortController().signal };
+  const known = await learnAbout(options, store, { cloud, node, configured: VSWITCHES });
+  if (!known.ok) return known;
+  const late: ServingBase["late"] = {};
+  const spool = ports.spoolFor(
+    async ({ attachment }, pending) =>
+      late.pods?.replayDel(attachment, pending) ?? failed({ kind: "not-ready", reason: "it is starting" }),
+  );
+  const prepared = await kernel.prepareHost();
+  if (!prepared.ok) return failed({ text: prepared.fault.kind });
+  const base: ServingBase = { options, host, store, kernel, spool, leases: store.load().leases, late };
+  const supply = { ...eniSupply(options, base, known.value, stack), datapath: "veth" as const };
+  const serving = await openServing(base, supply, stack);
+  const moved = stack.move();
+  return ok({ ...serving, [Symbol.asyncDispose]: () => moved.disposeAsync() });
+}

@@ -1,0 +1,217 @@
+/**
+ * The promises of the architecture, as they can be seen from outside after each event. What breaks one is written down
+ * once, with the time.
+ *
+ * @module
+ */
+import { attachmentKey } from "../../proto/attachment.ts";
+import { type EniId } from "../../proto/ids.ts";
+import { type Mac } from "../../proto/addr.ts";
+import { listParameter } from "../../sim/model/parameters.ts";
+import { type FabricChange } from "../../sim/model/fabric.ts";
+import { type LeaseRow } from "../../daemon/store/schema.ts";
+import { type SentCall } from "./cloud-caller.ts";
+import { type KernelModel, type KernelWatch, type ModelLink } from "./kernel-model.ts";
+import { type Node } from "./node.ts";
+import { type CallWatch, type Sandbox } from "./runtime.ts";
+import { type Scheduler } from "./scheduler.ts";
+import { type StoreModel } from "./store-model.ts";
+
+export type Offence = { readonly atMs: number; readonly text: string };
+
+export type Promises = {
+  readonly offences: readonly Offence[];
+  readonly add: (text: string) => void;
+  readonly kernelWatch: KernelWatch;
+  readonly callWatch: CallWatch;
+  /** A call of the agent leaves for the cloud. */
+  readonly onCall: (call: SentCall) => void;
+  /** What the data plane was told: who has which address. */
+  readonly onFabric: (changes: readonly FabricChange[]) => void;
+  /** After each event. */
+  readonly check: () => void;
+  /** A lease was deleted: its addresses are released. */
+  readonly onReleased: (lease: LeaseRow) => void;
+  /** Addresses that an operator took away: whoever is given one before the agent has noticed is damaged. */
+  readonly taken: Set<string>;
+  /** ENIs that are in the node, and by which MAC. */
+  readonly macs: ReadonlyMap<EniId, Mac>;
+  /** How often each refusal was given. */
+  readonly refusals: ReadonlyMap<string, number>;
+};
+
+/** Filled in once all parts are open. */
+export type Late = {
+  readonly scheduler: Scheduler;
+  node?: Node;
+  kernel?: KernelModel;
+  store?: StoreModel;
+  sandboxes?: ReadonlySet<Sandbox>;
+};
+
+type Released = {
+  readonly hostName: string;
+  readonly atMs: number;
+  readonly cooldownMs: number;
+};
+
+export function openPromises(late: Late): Promises {
+  const offences: Offence[] = [];
+  const refusals = new Map<string, number>();
+  const released = new Map<string, Released>();
+  const taken = new Set<string>();
+  const macs = new Map<EniId, Mac>();
+  const allowed = new Map<EniId, Set<string>>();
+  const add = (text: string): void => {
+    offences.push({ atMs: late.scheduler.nowMs(), text });
+  };
+  /** Links over which packets pass now. */
+  const routed = (): readonly ModelLink[] =>
+    [...(late.kernel?.links.values() ?? [])].filter((link) => link.routed);
+
+  /** The newest configuration's cooldown holds for what was released before, too, where it is shorter. */
+  const checkCooldown = (address: string, { atMs, ...last }: Released): void => {
+    const cooldownMs = Math.min(last.cooldownMs, (late.node?.config().cooldownS ?? 0) * 1000);
+    const passedMs = late.scheduler.nowMs() - atMs;
+    if (passedMs < cooldownMs)
+      add(
+        `promise 4: ${address} is used again ${Math.round(passedMs)} ms after its release, not after ${cooldownMs}`,
+      );
+  };
+
+  const kernelWatch: KernelWatch = {
+    onRouted(link) {
+      for (const address of link.addresses) {
+        for (const other of routed())
+          if (other !== link && other.addresses.includes(address))
+            add(`promise 1: ${address} is routed to ${other.hostName} and to ${link.hostName}`);
+        const last = released.get(address);
+        if (last !== undefined && last.hostName !== link.hostName) checkCooldown(address, last);
+        released.delete(address);
+      }
+    },
+  };
+
+  const callWatch: CallWatch = {
+    onAdded(sandbox, result) {
+      const key = attachmentKey(sandbox.attachment);
+      const lease = late.store?.rows().leases.get(key);
+      const [ip] = result.ips;
+      const address = ip?.address.replace(/\/\d+$/, "") ?? "";
+      if (lease?.state !== "done" || lease.address !== address)
+        add(
+          `promise 1: ADD of ${key} is answered with ${address}, the store has ${lease?.state} ${lease?.address}`,
+        );
+      const link = late.kernel?.links.get(sandbox.hostName);
+      const isGone = late.kernel?.namespaces.has(sandbox.netns) !== true;
+      if (!isGone && (link?.routed !== true || !link.addresses.some((has) => has === address)))
+        add(`promise 1: ADD of ${key} is answered with ${address}, the kernel has ${link?.addresses.join()}`);
+      if (taken.has(address)) sandbox.damaged = true;
+      const [former] = sandbox.result?.ips ?? [];
+      if (former !== undefined && former.address !== ip?.address && !sandbox.damaged)
+        add(`promise 1: ${key} had ${former.address} and is told ${ip?.address}`);
+    },
+    onDeleted(sandbox) {
+      const key = attachmentKey(sandbox.attachment);
+      if (sandbox.adding > 0) return;
+      if (late.store?.rows().leases.has(key) === true) add(`promise 3: ${key} has a lease after its DEL`);
+      if (late.kernel?.links.has(sandbox.hostName) === true)
+        add(`promise 3: ${key} has a link after its DEL`);
+    },
+    onRefused(command, fault) {
+      const name = `${command} ${fault.kind}`;
+      refusals.set(name, (refusals.get(name) ?? 0) + 1);
+      if (fault.kind === "internal") add(`promise 8: ${command} fails by a bug: ${fault.reason}`);
+      if (command.startsWith("DEL of an unknown")) add(`promise 3: ${command} fails: ${fault.kind}`);
+    },
+    onLate(command, sandbox) {
+      add(
+        `promise 8: ${command} of ${attachmentKey(sandbox.attachment)} is not answered within its deadline`,
+      );
+    },
+    onCheckFailed(sandbox, fault) {
+      if (sandbox.damaged || fault.kind !== "check-failed") return;
+      add(`promise 7: CHECK of ${fault.attachment}, which nobody touched: ${fault.differences.join("; ")}`);
+    },
+  };
+
+  return {
+    offences,
+    add,
+    kernelWatch,
+    callWatch,
+    macs,
+    taken,
+    refusals,
+    onCall({ action, parameters }) {
+      const { NetworkInterfaceId: eni } = parameters;
+      const isUnassign = action === "UnassignPrivateIpAddresses";
+      if (eni === undefined || !(isUnassign || /^(Detach|Delete)Network/.test(action))) return;
+      const id = [...allowed.keys()].find((known) => known === eni);
+      const addresses = isUnassign
+        ? listParameter(parameters, "PrivateIpAddress")
+        : [...((id === undefined ? undefined : allowed.get(id)) ?? [])];
+      for (const link of routed())
+        for (const address of link.addresses)
+          if (addresses.includes(address))
+            add(`promise 5: ${action} of ${eni} while ${link.hostName} uses ${address}`);
+    },
+    onFabric(changes) {
+      for (const change of changes) {
+        if (change.op === "allow") taken.delete(change.address);
+        applyFabric(change, { macs, allowed }, late);
+      }
+    },
+    check() {
+      const pool = late.node?.pool();
+      if (pool === undefined) return;
+      // What nobody wrote down yet, and what the pool did not hear of, is a matter of the same event.
+      for (const [key, lease] of late.store?.rows().leases ?? []) {
+        const eni = pool.enis.get(lease.slot);
+        const state =
+          [...(eni?.addresses ?? [])].find(([address]) => address === lease.address)?.[1] ??
+          [...pool.unplaced].find(([address]) => address === lease.address)?.[1].state;
+        if (state?.kind === "used" && attachmentKey(state.attachment) === key) continue;
+        add(
+          `promise 1: ${key} has the lease of ${lease.address}, which is ${state?.kind ?? "unknown"} to the pool`,
+        );
+      }
+    },
+    onReleased({ address, address6, hostName }) {
+      const cooldownMs = (late.node?.config().cooldownS ?? 0) * 1000;
+      for (const ip of [address, address6])
+        if (ip !== "") released.set(ip, { hostName, atMs: late.scheduler.nowMs(), cooldownMs });
+    },
+  };
+}
+
+function applyFabric(
+  change: FabricChange,
+  { macs, allowed }: { readonly macs: Map<EniId, Mac>; readonly allowed: Map<EniId, Set<string>> },
+  { kernel }: Late,
+): void {
+  switch (change.op) {
+    case "plug":
+      macs.set(change.eni, change.mac);
+      allowed.set(change.eni, allowed.get(change.eni) ?? new Set());
+      kernel?.plug(change.mac);
+      return;
+    case "unplug": {
+      const mac = macs.get(change.eni);
+      macs.delete(change.eni);
+      allowed.delete(change.eni);
+      if (mac !== undefined) kernel?.unplug(mac);
+      return;
+    }
+    case "allow":
+      allowed.get(change.eni)?.add(change.address);
+      return;
+    case "revoke":
+      allowed.get(change.eni)?.delete(change.address);
+      return;
+    case "check-source":
+      return;
+    default:
+      change satisfies never;
+  }
+}
