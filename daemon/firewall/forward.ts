@@ -1,10 +1,12 @@
 /**
  * Lets packets of pods pass where somebody else drops what is forwarded, in the chains of nftables, iptables-nft, firewalld
- * and the older iptables. What is missing is decided by `daemon/core/firewall/`.
+ * and the older iptables; and where somebody translates destinations, lets answers of pods leave by the node's own tables. What
+ * is missing is decided by `daemon/core/firewall/`.
  *
  * @module
  */
 import { type AcceptChange, type ForwardChain, planAccept, planForget } from "../core/firewall/accept.ts";
+import { answersText, forgetAnswersText, translationIn } from "../core/firewall/answers.ts";
 import { legacyAcceptArgs, legacyChain } from "../core/firewall/legacy.ts";
 import { type ChainName, forwardChainOf, forwardChainsIn, nftAcceptText } from "../core/firewall/nft.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
@@ -32,29 +34,51 @@ type Done = Result<boolean, string>;
 /** `nodeNetns`: path of the node's namespace, where it is not the process's own. */
 export function openForwardAccept(nodeNetns?: string): ForwardAccept {
   const command = openCommand(nodeNetns);
-  const carryOut = async (plan: Plan): Promise<ForwardOutcome> => {
+  const carryOut = async (plan: Plan, wantsAnswers: boolean): Promise<ForwardOutcome> => {
     const outcome = { changed: [] as string[], refused: [] as string[] };
     const note = (chain: string, done: Done): void => {
       if (!done.ok) outcome.refused.push(`${chain}: ${done.fault}`);
       else if (done.value) outcome.changed.push(chain);
     };
-    const chains = await nftChains(command);
+    const listed = await json(command, ["-j", "list", "chains"]);
+    const chains = listed.ok ? nftChains(listed.value) : listed;
     if (!chains.ok) outcome.refused.push(chains.fault);
     for (const name of chains.ok ? chains.value : [])
       note(`${name.family} ${name.table} ${name.chain}`, await changeNft(command, name, plan));
     for (const family of ["ip", "ip6"] as const) {
-      if (!(await legacyTables(family, command, nodeNetns)).includes("filter")) continue;
+      const legacy = await legacyTables(family, command, nodeNetns);
+      if (listed.ok) {
+        const answers = await changeAnswers(command, family, listed.value, {
+          wanted: wantsAnswers,
+          legacy: legacy.includes("nat"),
+        });
+        note(`${family} terway answers`, answers);
+      }
+      if (!legacy.includes("filter")) continue;
       note(`${family}tables-legacy FORWARD`, await changeLegacy(command, `${family}tables`, plan));
     }
     return outcome;
   };
-  return { ensure: () => carryOut(planAccept), remove: () => carryOut(planForget) };
+  return { ensure: () => carryOut(planAccept, true), remove: () => carryOut(planForget, false) };
 }
 
-async function nftChains(command: Command): Promise<Result<readonly ChainName[], string>> {
-  const listed = await json(command, ["-j", "list", "chains"]);
-  if (!listed.ok) return listed;
-  const chains = forwardChainsIn(listed.value);
+/** `legacy`: the older iptables translates. It stays once it is there: connections may still need it. */
+async function changeAnswers(
+  command: Command,
+  family: "ip" | "ip6",
+  listed: unknown,
+  { wanted, legacy }: { readonly wanted: boolean; readonly legacy: boolean },
+): Promise<Done> {
+  const found = translationIn(listed, family);
+  if (found === undefined) return failed("nft -j list chains: no list of chains");
+  const { translated, present } = found;
+  if (present === wanted || (wanted && !translated && !legacy)) return ok(false);
+  const applied = await command("nft", [wanted ? answersText(family) : forgetAnswersText(family)]);
+  return applied.ok ? ok(true) : applied;
+}
+
+function nftChains(listed: unknown): Result<readonly ChainName[], string> {
+  const chains = forwardChainsIn(listed);
   return chains === undefined ? failed("nft -j list chains: no list of chains") : ok(chains);
 }
 
