@@ -26,9 +26,13 @@ const NODES = [1, 2] as const;
 
 export type OpenPath = AsyncDisposable & { readonly path: Path };
 
-/** With source NAT and all else that a node of ours has. */
-export async function openOurNodes(run: BenchRun, kind: "vxlan" | "direct"): Promise<OpenPath> {
-  const name = kind === "vxlan" ? "ours, overlay" : "ours, underlay";
+/** With all that the network of a node of ours has. */
+export async function openOurNodes(
+  run: BenchRun,
+  kind: "vxlan" | "direct",
+  sourceNat: boolean,
+): Promise<OpenPath> {
+  const name = `ours, ${kind === "vxlan" ? "overlay" : "underlay"}${sourceNat ? ", source NAT" : ""}`;
   return openNodes(run, name, async (lab) => {
     for (const number of NODES) {
       const nodeNetns = `/run/netns/${lab.node(number)}`;
@@ -37,7 +41,7 @@ export async function openOurNodes(run: BenchRun, kind: "vxlan" | "direct"): Pro
       if (!network.ok) throw new Error(JSON.stringify(network.fault));
       await using opened = network.value;
       const peers = NODES.filter((other) => other !== number);
-      const applied = await opened.apply(labDesired(lab, number, { path: kind, peers }));
+      const applied = await opened.apply(labDesired(lab, number, { path: kind, peers, sourceNat }));
       const { failures, refused } = await opened.state();
       if (!applied.ok || failures.length + refused.length > 0)
         throw new Error(`${name}: ${JSON.stringify({ applied, failures, refused })}`);

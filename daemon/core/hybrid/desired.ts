@@ -11,6 +11,7 @@
 import { type Ipv4, type Mac } from "../../../proto/addr.ts";
 import { type IpAddress, type Ipv6, isIpv6 } from "../../../proto/addr6.ts";
 import { type IpCidr } from "../../../proto/cidr6.ts";
+import { type Device } from "../datapath/thing.ts";
 
 export type HybridDesired = {
   /** The records of all nodes were read. Until then nothing of a peer that is not in `peers` is taken away. */
@@ -27,6 +28,9 @@ export type HybridDesired = {
   readonly unroutable: readonly Pick<HybridPeer, "name" | "blocks">[];
   readonly sourceNat: SourceNat;
 };
+
+/** Where the network's things are: the overlay's device exists before its things are planned. */
+export type HybridDevices = { readonly overlay?: Device; readonly uplink: Device };
 
 /** The one VXLAN device. It carries blocks of both families; the family of `local` is that of the outer packets. */
 export type OverlayDevice = {

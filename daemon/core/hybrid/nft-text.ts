@@ -8,6 +8,12 @@
  *     set version     which text made the rules, as a number: another number, another text
  *     set forwarding  devices of others whose forwarding was switched on by us
  *
+ * Connections are tracked only where the kernel has to: a hook of source NAT makes it track every packet of the node, which
+ * costs a sixth of the packets. So there is none where source NAT is off and `redirect-text.ts` can be in its place.
+ *
+ * The guard stands where the node takes packets for itself: there it sees those of pods and of every device, whatever
+ * address of the node they are for, and costs what it would cost at the uplink.
+ *
  * The hook of source NAT is before the 100 of kube-proxy and iptables: the first chain that translates decides with which
  * address. It cannot keep a later chain of others from translating what it lets pass. Nodes come and go as elements, by
  * nfnetlink; the text is loaded when the configuration changes, in one transaction, and the elements of nodes stay.
@@ -16,12 +22,13 @@
  */
 import { type IpAddress, isIpv6 } from "../../../proto/addr6.ts";
 import { firstOf, type IpCidr } from "../../../proto/cidr6.ts";
-import { type HybridDesired, type OverlayDevice } from "./desired.ts";
-import { HYBRID_TABLE, type NftFamily } from "./things.ts";
+import { type HybridDesired, type HybridDevices, type OverlayDevice } from "./desired.ts";
+import { redirectLines } from "./redirect-text.ts";
+import { HYBRID_TABLE, type NftFamily, type TableFamily } from "./things.ts";
 
 /** A table as it is to be. */
 export type NftStructure = {
-  readonly family: NftFamily;
+  readonly family: TableFamily;
   /** 32 bits, the element of the set `version`. */
   readonly version: number;
   /** How many rules each chain has; a chain that is not here is not there. */
@@ -30,8 +37,19 @@ export type NftStructure = {
   readonly text: string;
 };
 
-/** Both families that tables can have. */
+/** What is known of the node beside the settings. */
+export type NftFacts = {
+  /** What pods send to nodes can be redirected from one of these to the other; absent: it has to be translated. */
+  readonly redirect?: HybridDevices;
+  /** Somebody else has connections tracked. */
+  readonly tracked: boolean;
+};
+
+/** Both families that packets have. */
 export const NFT_FAMILIES: readonly NftFamily[] = ["ip", "ip6"];
+
+/** Those that a table of ours can have, in the order in which tables are made: what may not work first. */
+export const TABLE_FAMILIES: readonly TableFamily[] = ["netdev", ...NFT_FAMILIES];
 
 /** Nobody routes these: not translated whatever the settings are. */
 const NEVER = {
@@ -57,34 +75,58 @@ export function nftFamilies({ overlay, blocks }: HybridDesired): readonly NftFam
   return ips.some((ip) => isIpv6(ip)) ? NFT_FAMILIES : ["ip"];
 }
 
-/** One of each family that the network has. */
-export function nftStructures(desired: HybridDesired): readonly NftStructure[] {
-  return nftFamilies(desired).map((family) => structureOf(family, desired));
+/** One of each family that the network has, and the redirection where it can be and is needed. */
+export function nftStructures(desired: HybridDesired, facts: NftFacts): readonly NftStructure[] {
+  const { redirect } = facts;
+  return [
+    ...(redirect === undefined ? [] : [redirection(desired, redirect)]),
+    ...nftFamilies(desired).map((family) => structureOf(family, desired, facts)),
+  ];
 }
 
 /** Text for nft(8): none of the table is left; no failure where there is nothing. */
-export function nftRemovalText(family: NftFamily): string {
+export function nftRemovalText(family: TableFamily): string {
   return lines([`add table ${family} ${HYBRID_TABLE}`, `delete table ${family} ${HYBRID_TABLE}`]);
 }
 
-function structureOf(family: NftFamily, desired: HybridDesired): NftStructure {
-  const { overlay, sourceNat } = desired;
-  const blocks = desired.blocks.filter((block) => familyOf(firstOf(block)) === family);
-  const rules: Partial<Record<ChainName, readonly string[]>> = {
-    ...(blocks.length > 0 &&
-      (sourceNat.enabled || overlay) && { postrouting: natRules(family, blocks, desired) }),
-    ...(overlay && familyOf(overlay.local) === family && guardRules(family, overlay)),
-  };
-  const exempt = [...NEVER[family], ...sourceNat.exempt.filter((cidr) => familyOf(firstOf(cidr)) === family)];
-  const text = lines([...setLines(family, exempt), ...chainLines(family, rules)]);
-  const version = hashOf(text);
-  const counts = Object.entries(rules).map(([chain, list]) => [chain, list.length] as const);
+/** The rules hold the index of the device that they lead to, not its name: of another one they have to be loaded anew. */
+function redirection(desired: HybridDesired, devices: HybridDevices): NftStructure {
+  const { lines: commands, rules } = redirectLines(desired, devices);
+  return versioned("netdev", lines(commands), { egress: rules.length }, JSON.stringify(devices));
+}
+
+function versioned(
+  family: TableFamily,
+  text: string,
+  rules: Readonly<Record<string, number>>,
+  salt = "",
+): NftStructure {
+  const version = hashOf(text + salt);
+  const element = `{ 0x${version.toString(16).padStart(8, "0")} }`;
   return {
     family,
     version,
-    rules: Object.fromEntries(counts),
-    text: `${text}add element ${family} ${HYBRID_TABLE} version { 0x${version.toString(16).padStart(8, "0")} }\n`,
+    rules,
+    text: `${text}add element ${family} ${HYBRID_TABLE} version ${element}\n`,
   };
+}
+
+function structureOf(family: NftFamily, desired: HybridDesired, facts: NftFacts): NftStructure {
+  const { overlay, sourceNat } = desired;
+  const isTranslated = sourceNat.enabled || (overlay !== undefined && facts.redirect === undefined);
+  const blocks = desired.blocks.filter((block) => familyOf(firstOf(block)) === family);
+  const rules: Rules = {
+    ...(blocks.length > 0 && isTranslated && { postrouting: natRules(family, blocks, desired) }),
+    ...(overlay &&
+      familyOf(overlay.local) === family && {
+        ...((isTranslated || facts.tracked) && untrackedRules(family, overlay)),
+        ...guardRules(family, overlay),
+      }),
+  };
+  const exempt = [...NEVER[family], ...sourceNat.exempt.filter((cidr) => familyOf(firstOf(cidr)) === family)];
+  const text = lines([...setLines(family, exempt), ...chainLines(family, rules)]);
+  const counts = Object.entries(rules).map(([chain, list]) => [chain, list.length] as const);
+  return versioned(family, text, Object.fromEntries(counts));
 }
 
 function natRules(
@@ -112,19 +154,19 @@ function portsBeside(port: number | undefined): string | undefined {
   return port < 32_768 ? `${Math.max(port + 1, 10_000)}-65535` : `1024-${port - 1}`;
 }
 
+type Rules = Partial<Record<ChainName, readonly string[]>>;
+
 /** VXLAN between nodes is not tracked: each flow in it would cost an entry more. */
-function guardRules(
-  family: NftFamily,
-  { udpPort, local }: OverlayDevice,
-): Partial<Record<ChainName, readonly string[]>> {
+function untrackedRules(family: NftFamily, { udpPort }: OverlayDevice): Rules {
   const vxlan = `udp dport ${udpPort}`;
   return {
     prerouting: [`${vxlan} ${family} saddr @vteps notrack`],
     output: [`${vxlan} ${family} daddr @vteps notrack`],
-    input: [
-      `${vxlan} ${family} daddr ${local} ${family} saddr != @vteps counter name ${UNKNOWN_COUNTER} drop`,
-    ],
   };
+}
+
+function guardRules(family: NftFamily, { udpPort }: OverlayDevice): Rules {
+  return { input: [`udp dport ${udpPort} ${family} saddr != @vteps counter name ${UNKNOWN_COUNTER} drop`] };
 }
 
 function setLines(family: NftFamily, exempt: readonly string[]): readonly string[] {
@@ -145,10 +187,7 @@ function setLines(family: NftFamily, exempt: readonly string[]): readonly string
 }
 
 /** A chain is made anew: so one of an older text, with another hook, is none in the way. */
-function chainLines(
-  family: NftFamily,
-  rules: Partial<Record<ChainName, readonly string[]>>,
-): readonly string[] {
+function chainLines(family: NftFamily, rules: Rules): readonly string[] {
   return CHAINS.flatMap((name) => {
     const chain = `${family} ${HYBRID_TABLE} ${name}`;
     const list = rules[name] ?? [];

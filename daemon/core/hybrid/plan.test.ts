@@ -3,9 +3,9 @@ import { type Arbitrary, array, assert, constantFrom, integer, property, record 
 import { type Mac, parseIpv4, parseMac } from "../../../proto/addr.ts";
 import { parseIp, parseIpv6 } from "../../../proto/addr6.ts";
 import { type IpCidr, parseIpCidr } from "../../../proto/cidr6.ts";
-import { type HybridDesired, type HybridPeer } from "./desired.ts";
-import { nftStructures } from "./nft-text.ts";
-import { changesOf, describeOverlay, type HybridDevices, planHybrid } from "./plan.ts";
+import { type HybridDesired, type HybridDevices, type HybridPeer } from "./desired.ts";
+import { type NftFacts, nftStructures } from "./nft-text.ts";
+import { changesOf, describeOverlay, planHybrid } from "./plan.ts";
 import { describeHybridThing, type HybridThing, keyOf } from "./things.ts";
 
 const DEVICES: HybridDevices = {
@@ -31,12 +31,17 @@ const UNDERLAY: HybridDesired = {
   sourceNat: { enabled: true, exempt: [cidr("10.245.0.0/16")], exemptNodes: [ip("10.20.0.3")] },
 };
 
-function golden(desired: HybridDesired, devices: HybridDevices): string {
+/** On a node where nobody else has connections tracked, and where packets can be redirected. */
+function golden(
+  desired: HybridDesired,
+  devices: HybridDevices,
+  facts: NftFacts = { tracked: false },
+): string {
   const { things } = planHybrid(desired, devices);
   return [
     ...(desired.overlay ? [describeOverlay(desired.overlay, devices.uplink)] : []),
     ...[...things.values()].map(describeHybridThing),
-    ...nftStructures(desired).map(({ text }) => `\n${text.trimEnd()}`),
+    ...nftStructures(desired, facts).map(({ text }) => `\n${text.trimEnd()}`),
     "",
   ].join("\n");
 }
@@ -50,9 +55,16 @@ describe("planHybrid()", () => {
     await expect(golden(UNDERLAY, { uplink: DEVICES.uplink })).toMatchFileSnapshot("./golden/underlay.txt");
   });
 
-  it("translates only what goes to nodes behind the tunnel where source NAT is off", async () => {
-    const off = { ...OVERLAY, sourceNat: { ...OVERLAY.sourceNat, enabled: false } };
-    await expect(golden(off, DEVICES)).toMatchFileSnapshot("./golden/overlay-no-source-nat.txt");
+  it("redirects what goes to nodes behind the tunnel where source NAT is off, and tracks nothing", async () => {
+    await expect(
+      golden(withoutSourceNat(OVERLAY), DEVICES, { tracked: false, redirect: DEVICES }),
+    ).toMatchFileSnapshot("./golden/overlay-no-source-nat.txt");
+  });
+
+  it("translates only that where it cannot be redirected", async () => {
+    await expect(golden(withoutSourceNat(OVERLAY), DEVICES)).toMatchFileSnapshot(
+      "./golden/overlay-translated.txt",
+    );
   });
 
   it("refuses what of a peer cannot be, and plans all else", () => {
@@ -164,9 +176,48 @@ describe("changesOf()", () => {
 });
 
 describe("nftStructures()", () => {
+  it("has the kernel look at no packet in an underlay without source NAT", () => {
+    const [structure, ...others] = nftStructures(withoutSourceNat(UNDERLAY), { tracked: true });
+    expect(others).toEqual([]);
+    expect(structure?.rules).toEqual({});
+    expect(structure?.text).not.toContain("hook");
+  });
+
+  it("keeps VXLAN out of the tracking of somebody else", () => {
+    const off = withoutSourceNat(OVERLAY);
+    const chains = [false, true].map((tracked) =>
+      nftStructures(off, { tracked, redirect: DEVICES }).map(({ family, rules }) => ({ family, rules })),
+    );
+    expect(chains).toEqual([
+      [
+        { family: "netdev", rules: { egress: 2 } },
+        { family: "ip", rules: { input: 1 } },
+        { family: "ip6", rules: {} },
+      ],
+      [
+        { family: "netdev", rules: { egress: 2 } },
+        { family: "ip", rules: { prerouting: 1, output: 1, input: 1 } },
+        { family: "ip6", rules: {} },
+      ],
+    ]);
+  });
+
+  it("loads the redirection anew for another device of the same name", () => {
+    const off = withoutSourceNat(OVERLAY);
+    const [before, after] = [9, 10].map(
+      (ifIndex) =>
+        nftStructures(off, {
+          tracked: false,
+          redirect: { ...DEVICES, overlay: { name: "terway.1", ifIndex } },
+        })[0],
+    );
+    expect(before?.family).toBe("netdev");
+    expect(after?.version).not.toBe(before?.version);
+  });
+
   it("gives another text another version, and the same text the same", () => {
     const versions = [OVERLAY, UNDERLAY, { ...OVERLAY, peers: [] }].map((desired) =>
-      nftStructures(desired).map(({ family, version }) => `${family} ${version}`),
+      nftStructures(desired, { tracked: false }).map(({ family, version }) => `${family} ${version}`),
     );
     expect(versions[0]).toEqual(versions[2]);
     expect(versions[0]?.[0]).not.toBe(versions[1]?.[0]);
@@ -175,7 +226,7 @@ describe("nftStructures()", () => {
   it("never gives pods' UDP the overlay's port for a source", () => {
     const ports = [8472, 4789, 1, 20_000, 50_000, 65_535].map((udpPort) => {
       const overlay = { vni: 1, udpPort, mac: mac("0a:58:00:00:00:01"), mtu: 1450, local: ip("10.10.0.1") };
-      const [structure] = nftStructures({ ...OVERLAY, overlay });
+      const [structure] = nftStructures({ ...OVERLAY, overlay }, { tracked: false });
       return /to :(\S+)/.exec(structure?.text ?? "")?.[1];
     });
     expect(ports).toEqual([
@@ -221,6 +272,10 @@ function anyDesired(): Arbitrary<HybridDesired> {
       vtepMac: mac(`0a:58:00:00:00:0${last}`),
     })),
   }));
+}
+
+function withoutSourceNat(desired: HybridDesired): HybridDesired {
+  return { ...desired, sourceNat: { ...desired.sourceNat, enabled: false } };
 }
 
 function peer(number: number, path: HybridPeer["path"]): HybridPeer {

@@ -7,12 +7,20 @@
  *
  * @module
  */
+import { type Mac } from "../../../proto/addr.ts";
 import { type IpAddress, isIpv6 } from "../../../proto/addr6.ts";
 import { firstOf, type IpCidr } from "../../../proto/cidr6.ts";
 import { TABLE } from "../datapath/layout.ts";
 import { type Device, type FdbThing } from "../datapath/thing.ts";
-import { type HybridDesired, type HybridPeer, overlayName, type OverlayDevice } from "./desired.ts";
+import {
+  type HybridDesired,
+  type HybridDevices,
+  type HybridPeer,
+  overlayName,
+  type OverlayDevice,
+} from "./desired.ts";
 import { nftFamilies } from "./nft-text.ts";
+import { REDIRECT_MAPS, redirects } from "./redirect-text.ts";
 import { type HybridThing, isSameThing, keyOf, type NftFamily, type NodeSet, type Things } from "./things.ts";
 
 /**
@@ -20,9 +28,6 @@ import { type HybridThing, isSameThing, keyOf, type NftFamily, type NodeSet, typ
  * resort of a VRF). IPv4 takes 0 where none is given; IPv6 knows no 0, and takes 1024 (IP6_RT_PRIO_USER).
  */
 const METRIC = { v6: 1024, own: 4_278_198_272 } as const;
-
-/** Where the things are: the overlay's device exists before its things are planned. */
-export type HybridDevices = { readonly overlay?: Device; readonly uplink: Device };
 
 export type HybridPlan = {
   readonly things: Things;
@@ -69,7 +74,8 @@ export function describeOverlay(overlay: OverlayDevice, uplink: Device): string 
 export function planHybrid(desired: HybridDesired, devices: HybridDevices, before?: HybridPlan): HybridPlan {
   const { overlay, blocks, sourceNat } = desired;
   const families = nftFamilies(desired);
-  const frame = JSON.stringify([overlay, devices, families]);
+  const isRedirected = redirects(desired);
+  const frame = JSON.stringify([overlay, devices, families, isRedirected]);
   const known = before?.frame === frame ? before.parts : undefined;
   const things = new Map<string, HybridThing>();
   for (const block of blocks)
@@ -82,7 +88,9 @@ export function planHybrid(desired: HybridDesired, devices: HybridDevices, befor
   for (const peer of desired.peers) {
     const old = known?.get(peer.name);
     const part =
-      old !== undefined && isSamePeer(old.peer, peer) ? old : partOf(peer, overlay, devices, families);
+      old !== undefined && isSamePeer(old.peer, peer)
+        ? old
+        : partOf(peer, { overlay, devices, families, isRedirected });
     const reasons = [...part.reasons, ...addPart(part, { things, parts, own })];
     for (const reason of reasons) refused.push({ peer: peer.name, reason });
     parts.set(peer.name, part);
@@ -183,12 +191,14 @@ function isSamePeer(a: HybridPeer, b: HybridPeer): boolean {
   );
 }
 
-function partOf(
-  peer: HybridPeer,
-  overlay: OverlayDevice | undefined,
-  devices: HybridDevices,
-  families: readonly NftFamily[],
-): PeerPart {
+type Frame = {
+  readonly overlay: OverlayDevice | undefined;
+  readonly devices: HybridDevices;
+  readonly families: readonly NftFamily[];
+  readonly isRedirected: boolean;
+};
+
+function partOf(peer: HybridPeer, { overlay, devices, families, isRedirected }: Frame): PeerPart {
   const { nodeIps, vtepMac, path } = peer;
   const ips = [nodeIps.v4, nodeIps.v6].filter((ip) => ip !== undefined);
   const elements = [
@@ -210,7 +220,9 @@ function partOf(
       blocks.push(refusedBlock(block));
     } else blocks.push({ block, routeKey: last[0], entries });
   }
-  return { peer, elements, blocks, reasons, ...(tunnel && { tunnelKey: keyOf(tunnel) }) };
+  if (tunnel === undefined) return { peer, elements, blocks, reasons };
+  const turned = isRedirected ? redirectEntries(ips, tunnel.mac, families) : [];
+  return { peer, elements: [...elements, ...turned], blocks, reasons, tunnelKey: keyOf(tunnel) };
 }
 
 function refusedBlock(block: IpCidr): PeerPart["blocks"][number] {
@@ -251,6 +263,20 @@ function nodeEntries(
   return ips.flatMap((address) => {
     const family = isIpv6(address) ? "ip6" : "ip";
     const thing = { kind: "node-element", family, set, address } as const;
+    return families.includes(family) ? [[keyOf(thing), thing] as const] : [];
+  });
+}
+
+/** What pods send to the node itself goes by its tunnel, as its answers do. */
+function redirectEntries(
+  ips: readonly IpAddress[],
+  mac: Mac,
+  families: readonly NftFamily[],
+): readonly Entry[] {
+  return ips.flatMap((address) => {
+    const family = isIpv6(address) ? "ip6" : "ip";
+    const set = REDIRECT_MAPS[family];
+    const thing = { kind: "node-element", family: "netdev", set, address, mac } as const;
     return families.includes(family) ? [[keyOf(thing), thing] as const] : [];
   });
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { type Mac } from "../../../proto/addr.ts";
 import { type IpAddress } from "../../../proto/addr6.ts";
 import {
   type AddressThing,
@@ -13,11 +14,14 @@ import {
   type RouteThing,
 } from "../datapath/thing.ts";
 
-/** Of a table of nftables. */
+/** Of a table of nftables: what packets it sees. */
 export type NftFamily = "ip" | "ip6";
 
-/** Which set of node addresses; `nft-text.ts` says what for. */
-export type NodeSet = "vteps" | "direct";
+/** Of a table of ours; that of `netdev` sees what leaves by the uplink. */
+export type TableFamily = NftFamily | "netdev";
+
+/** Which set or map of node addresses; `nft-text.ts` and `redirect-text.ts` say what for. */
+export type NodeSet = "vteps" | "direct" | "macs_ip" | "macs_ip6";
 
 /** The table of nftables, in each family that the network has. */
 export const HYBRID_TABLE = "terway_hybrid";
@@ -25,9 +29,11 @@ export const HYBRID_TABLE = "terway_hybrid";
 /** An address in a set of `HYBRID_TABLE`. */
 export type NodeElement = {
   readonly kind: "node-element";
-  readonly family: NftFamily;
+  readonly family: TableFamily;
   readonly set: NodeSet;
   readonly address: IpAddress;
+  /** What it leads to, in a map. */
+  readonly mac?: Mac;
 };
 
 export type HybridThing = AddressThing | NeighbourThing | FdbThing | RouteThing | NodeElement;
@@ -71,7 +77,7 @@ export function isSameThing(a: HybridThing, b: HybridThing): boolean {
         isSameDevice(a, b)
       );
     case "node-element":
-      return b.kind === a.kind;
+      return b.kind === a.kind && a.mac === b.mac;
     default:
       return a satisfies never;
   }
@@ -86,5 +92,6 @@ function isSameDevice(a: OnDevice, b: OnDevice): boolean {
 /** As ip(8), bridge(8) and nft(8) would say it, one line. */
 export function describeHybridThing(thing: HybridThing): string {
   if (thing.kind !== "node-element") return describeThing(thing);
-  return `nft element ${thing.family} ${HYBRID_TABLE} ${thing.set} { ${thing.address} }`;
+  const { family, set, address, mac } = thing;
+  return `nft element ${family} ${HYBRID_TABLE} ${set} { ${address}${mac === undefined ? "" : ` : ${mac}`} }`;
 }

@@ -9,7 +9,7 @@ import { ok, type Result } from "../../../proto/result.ts";
 import { type Change } from "../../core/hybrid/plan.ts";
 import { describeHybridThing, type HybridThing, keyOf, type NodeElement } from "../../core/hybrid/things.ts";
 import { type Answer, answerFault, type Client, GONE } from "../client.ts";
-import { addElements, deleteElements, nftBatch } from "../codec/nft-element.ts";
+import { addElements, deleteElements, nftBatch, type SetElement } from "../codec/nft-element.ts";
 import { type Request } from "../codec/request.ts";
 import { encodeChange, nodeSet, type RouteSocketThing } from "./encode.ts";
 
@@ -174,9 +174,24 @@ function requestsOf(round: readonly Change[]): {
     return { family: "route", requests };
   }
   const target = nodeSet(first.family, first.set);
-  const list = elements.map(({ address }) => ({ key: [{ kind: "ip", ip: address }] as const }));
-  const make = round[0]?.kind === "remove" ? deleteElements : addElements;
-  return { family: "netfilter", requests: nftBatch(make(target, list)) };
+  const isRemoved = round[0]?.kind === "remove";
+  // What an address leads to does not change in place.
+  const gone = round.flatMap(({ kind, thing }) => (kind === "add" ? [] : elementsOf(thing)));
+  const made = isRemoved ? [] : round.flatMap(({ thing }) => elementsOf(thing));
+  const requests = [
+    ...deleteElements(
+      target,
+      gone.map(({ key }) => ({ key })),
+    ),
+    ...addElements(target, made),
+  ];
+  return { family: "netfilter", requests: nftBatch(requests) };
+}
+
+function elementsOf(thing: HybridThing): readonly SetElement[] {
+  if (thing.kind !== "node-element") return [];
+  const { address, mac } = thing;
+  return [{ key: [{ kind: "ip", ip: address }], ...(mac !== undefined && { data: { kind: "mac", mac } }) }];
 }
 
 function isRouteSocket(thing: HybridThing): thing is RouteSocketThing {

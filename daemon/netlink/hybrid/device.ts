@@ -9,9 +9,13 @@ import { isIpv6 } from "../../../proto/addr6.ts";
 import { failed, ok, type Result } from "../../../proto/result.ts";
 import { GROUP } from "../../core/datapath/layout.ts";
 import { type Device } from "../../core/datapath/thing.ts";
-import { type HybridDesired, overlayName, type OverlayDevice } from "../../core/hybrid/desired.ts";
+import {
+  type HybridDesired,
+  type HybridDevices,
+  overlayName,
+  type OverlayDevice,
+} from "../../core/hybrid/desired.ts";
 import { foreignOverlay } from "../../core/hybrid/foreign.ts";
-import { type HybridDevices } from "../../core/hybrid/plan.ts";
 import { answerFault, type Client, GONE } from "../client.ts";
 import { dumpLinks } from "../codec/dump.ts";
 import { AF } from "../codec/ip.ts";

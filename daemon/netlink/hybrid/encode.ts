@@ -7,7 +7,7 @@ import { firstOf, bitsOf } from "../../../proto/cidr6.ts";
 import { PROTOCOL } from "../../core/datapath/layout.ts";
 import { type RouteThing } from "../../core/datapath/thing.ts";
 import { type Change } from "../../core/hybrid/plan.ts";
-import { HYBRID_TABLE, type HybridThing, type NftFamily, type NodeSet } from "../../core/hybrid/things.ts";
+import { HYBRID_TABLE, type HybridThing, type NodeSet, type TableFamily } from "../../core/hybrid/things.ts";
 import { addAddress, deleteAddress, IFA_F } from "../codec/address.ts";
 import { AF } from "../codec/ip.ts";
 import { deleteNeighbour, NTF, NUD, setForwarding, setNeighbour } from "../codec/neighbour.ts";
@@ -20,10 +20,14 @@ import { addRoute, deleteRoute, type RouteMessage, RTN, RTNH_F } from "../codec/
 export type RouteSocketThing = Exclude<HybridThing, { readonly kind: "node-element" }>;
 
 /** NFPROTO_* of a table's family. */
-export const NFT_PROTO = { ip: NFPROTO.IPV4, ip6: NFPROTO.IPV6 } as const satisfies Record<NftFamily, number>;
+export const NFT_PROTO = {
+  ip: NFPROTO.IPV4,
+  ip6: NFPROTO.IPV6,
+  netdev: NFPROTO.NETDEV,
+} as const satisfies Record<TableFamily, number>;
 
 /** A set of our table. */
-export function nodeSet(family: NftFamily, set: NodeSet | "version" | "forwarding"): SetTarget {
+export function nodeSet(family: TableFamily, set: NodeSet | "version" | "forwarding"): SetTarget {
   return { family: NFT_PROTO[family], table: HYBRID_TABLE, set };
 }
 

@@ -6,7 +6,7 @@
  */
 import { networkOf } from "../../../proto/cidr6.ts";
 import { PROTOCOL, TABLE } from "../../core/datapath/layout.ts";
-import { type HybridDevices } from "../../core/hybrid/plan.ts";
+import { type HybridDevices } from "../../core/hybrid/desired.ts";
 import { type HybridThing, keyOf } from "../../core/hybrid/things.ts";
 import { decodeAddress, RTM_ADDRESS } from "../codec/address.ts";
 import { type RawMessage } from "../codec/header.ts";

@@ -8,9 +8,10 @@ import {
   NFT_FAMILIES,
   nftRemovalText,
   type NftStructure,
+  TABLE_FAMILIES,
   UNKNOWN_COUNTER,
 } from "../../core/hybrid/nft-text.ts";
-import { HYBRID_TABLE, type NftFamily } from "../../core/hybrid/things.ts";
+import { HYBRID_TABLE, type TableFamily } from "../../core/hybrid/things.ts";
 import { type Client, GONE } from "../client.ts";
 import { decodeNftCounter, getNftCounter } from "../codec/nft-counter.ts";
 import { decodeSetElements, dumpElements } from "../codec/nft-element.ts";
@@ -34,9 +35,9 @@ export async function mendTables(
   client: Client,
   nodeNetns: string | undefined,
   wanted: readonly NftStructure[],
-): Promise<Result<readonly NftFamily[]>> {
-  const loaded: NftFamily[] = [];
-  for (const family of NFT_FAMILIES) {
+): Promise<Result<readonly TableFamily[]>> {
+  const loaded: TableFamily[] = [];
+  for (const family of TABLE_FAMILIES) {
     const structure = wanted.find((one) => one.family === family);
     const state = await tableState(client, family, structure);
     if (!state.ok) return state;
@@ -54,7 +55,7 @@ export async function mendTables(
 
 /** Takes all of ours away; no failure where there is nothing. */
 export async function removeTables(client: Client, nodeNetns: string | undefined): Promise<Result<void>> {
-  for (const family of NFT_FAMILIES) {
+  for (const family of TABLE_FAMILIES) {
     const table = await tableOf(client, family);
     if (!table.ok) return table;
     const removed =
@@ -86,7 +87,7 @@ type TableState = "missing" | "dormant" | "other" | "right";
 
 async function tableState(
   client: Client,
-  family: NftFamily,
+  family: TableFamily,
   wanted: NftStructure | undefined,
 ): Promise<Result<TableState>> {
   const table = await tableOf(client, family);
@@ -112,13 +113,13 @@ async function tableState(
   return ok(right ? "right" : "other");
 }
 
-function keyOfTable(family: NftFamily): TableKey {
+function keyOfTable(family: TableFamily): TableKey {
   return { family: NFT_PROTO[family], table: HYBRID_TABLE };
 }
 
 async function tableOf(
   client: Client,
-  family: NftFamily,
+  family: TableFamily,
 ): Promise<Result<{ readonly flags?: number } | undefined>> {
   const request = getNftTable(keyOfTable(family));
   const looked = await lookAt(
@@ -138,7 +139,7 @@ export async function elementsOf(
   client: Client,
   set: "version" | "forwarding",
   type: NftType,
-  family: NftFamily,
+  family: TableFamily,
 ): Promise<Result<readonly Value[]>> {
   const decode = (payload: Uint8Array): readonly Value[] =>
     decodeSetElements(payload, { key: [type] }).elements.flatMap(({ key }) => key);

@@ -241,10 +241,16 @@ function vniOf(desired: HybridDesired, vni: number): HybridDesired {
 
 /** Indexes and the order of what is listed in the order of making are no difference. */
 function unnumbered(snapshot: string): string {
-  return snapshot
-    .replaceAll(/^\d+: /gm, "")
-    .replaceAll(/elements = \{[^}]*\}/g, (set) => (set.match(/[\d.]+|[0-9a-f:]{4,}/g) ?? []).sort().join(" "))
-    .split("\n")
-    .sort()
-    .join("\n");
+  return (
+    snapshot
+      .replaceAll(/^\d+: /gm, "")
+      // A version: it tells indexes apart.
+      .replaceAll(/elements = \{ 0x[0-9a-f]{8} \}/g, "")
+      .replaceAll(/elements = \{[^}]*\}/g, (set) =>
+        (set.match(/[\d.]+|[0-9a-f:]{4,}/g) ?? []).sort().join(" "),
+      )
+      .split("\n")
+      .sort()
+      .join("\n")
+  );
 }

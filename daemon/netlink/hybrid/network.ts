@@ -8,8 +8,8 @@
  */
 import { type Fault } from "../../../proto/fault.ts";
 import { failed, ok, type Result } from "../../../proto/result.ts";
-import { type HybridDesired } from "../../core/hybrid/desired.ts";
-import { type HybridDevices, peerOfThing, type Refusal } from "../../core/hybrid/plan.ts";
+import { type HybridDesired, type HybridDevices } from "../../core/hybrid/desired.ts";
+import { peerOfThing, type Refusal } from "../../core/hybrid/plan.ts";
 import { keyOf } from "../../core/hybrid/things.ts";
 import { openClient } from "../client.ts";
 import { type RawMessage } from "../codec/header.ts";
@@ -20,6 +20,7 @@ import { eventOf } from "./event.ts";
 import { unknownSenders } from "./nat.ts";
 import { follow, isSmall, look, type Model, type Pass, type PassPorts } from "./pass.ts";
 import { openSuspicion } from "./suspicion.ts";
+import { openTracking } from "./tracking.ts";
 import { forgetTranslated } from "./translated.ts";
 import { openWatch, RTMGRP } from "../watch.ts";
 
@@ -131,7 +132,7 @@ class Keeper {
   #ended = false;
 
   constructor({ thread, nodeNetns }: HybridOptions) {
-    this.#ports = { client: openClient(thread), nodeNetns };
+    this.#ports = { client: openClient(thread), nodeNetns, tracking: openTracking() };
   }
 
   apply(desired: HybridDesired): Promise<Result<void>> {

@@ -1,4 +1,8 @@
 /** Packets between pods, nodes and somebody outside, over VXLAN and by routes, and what they are translated to. */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type HybridDesired } from "../../core/hybrid/desired.ts";
 import { cidr, type HybridLab, ip4, ip6, labDesired, labPeer, openHybridLab, sh, vtepMac } from "./lab.ts";
@@ -96,12 +100,62 @@ describe("the overlay", () => {
     expect(connections(lab.node(1), "-p icmp --orig-src 10.245.1.9").length).toBeGreaterThan(0);
   });
 
-  it("lets a pod reach nodes, with its own node's address, whatever source NAT is", async () => {
-    for (const sourceNat of [true, false]) {
-      await applyAll({ sourceNat });
-      for (const node of ["10.10.0.2", "10.20.0.3"]) expect(lab.pings(lab.pod(1), node)).toBe(true);
-      expect(seen(lab.node(2), "pods", () => lab.pings(lab.pod(1), "10.10.0.2"))).toBe(0);
-    }
+  it("lets a pod reach nodes with its own node's address, or by the tunnel with its own", async () => {
+    await applyAll({ sourceNat: true });
+    for (const node of ["10.10.0.2", "10.20.0.3"]) expect(lab.pings(lab.pod(1), node)).toBe(true);
+    expect(seen(lab.node(2), "vxlan", () => lab.pings(lab.pod(1), "10.10.0.2"))).toBe(0);
+    await applyAll({ sourceNat: false, ipv6: true });
+    for (const node of ["10.10.0.2", "10.20.0.3", "fd00:10::2", "fd00:20::3"])
+      expect(lab.pings(lab.pod(1), node), node).toBe(true);
+    expect(seen(lab.node(2), "vxlan", () => lab.pings(lab.pod(1), "10.10.0.2"))).toBe(3);
+    expect(seen(lab.node(2), "pods", () => lab.pings(lab.pod(1), "10.10.0.2"))).toBe(0);
+    // The node itself talks to nodes as before.
+    expect(seen(lab.node(2), "vxlan", () => lab.pings(lab.node(1), "10.10.0.2"))).toBe(0);
+  });
+
+  it("has no connections tracked without source NAT, and VXLAN in no case", async () => {
+    await applyAll({ sourceNat: false });
+    lab.run(lab.node(1), "conntrack -F");
+    for (const to of ["10.245.2.9", "10.10.0.2"]) expect(lab.pings(lab.pod(1), to), to).toBe(true);
+    expect(connections(lab.node(1), "")).toEqual([]);
+    // A Service whose backend is on a node, as kube-proxy makes it: from then on all is tracked.
+    for (const rule of [
+      "add table ip services",
+      "add chain ip services pre { type nat hook prerouting priority dstnat; }",
+      "add rule ip services pre ip daddr 10.96.0.1 dnat to 10.20.0.3",
+    ])
+      lab.run(lab.node(1), `nft ${rule}`);
+    expect(lab.pings(lab.pod(1), "10.96.0.1")).toBe(true);
+    expect(connections(lab.node(1), "-p icmp").length).toBeGreaterThan(0);
+    await networks.apply(1, { sourceNat: false, mtu: 1440 });
+    lab.run(lab.node(1), "conntrack -F");
+    expect(lab.pings(lab.pod(1), "10.245.2.9")).toBe(true);
+    expect(lab.pings(lab.pod(1), "10.96.0.1")).toBe(true);
+    expect(connections(lab.node(1), "-p udp --dport 8472")).toEqual([]);
+    lab.run(lab.node(1), "nft delete table ip services");
+  });
+
+  it("translates what it cannot redirect", async () => {
+    // In the place of a kernel that cannot: nft(8) says what it would say there.
+    await using disposables = new AsyncDisposableStack();
+    const directory = mkdtempSync(join(tmpdir(), "tw-nft-"));
+    disposables.defer(() => rmSync(directory, { recursive: true }));
+    const nft = execFileSync("which", ["nft"], { encoding: "utf8" }).trim();
+    const script = `#!/bin/sh
+case "$*" in *"hook egress"*) echo "Error: Could not process rule: Operation not supported" >&2; exit 1;; esac
+exec ${nft} "$@"
+`;
+    writeFileSync(join(directory, "nft"), script, { mode: 0o755 });
+    const path = process.env["PATH"] ?? "";
+    process.env["PATH"] = `${directory}:${path}`;
+    disposables.defer(() => {
+      process.env["PATH"] = path;
+    });
+    await applyAll({ sourceNat: false });
+    for (const node of ["10.10.0.2", "10.20.0.3"]) expect(lab.pings(lab.pod(1), node)).toBe(true);
+    expect(seen(lab.node(2), "vxlan", () => lab.pings(lab.pod(1), "10.10.0.2"))).toBe(0);
+    expect(seen(lab.node(2), "pods", () => lab.pings(lab.pod(1), "10.10.0.2"))).toBe(0);
+    expect(await networks.of(1).state()).toMatchObject({ ready: true, failures: [] });
   });
 
   it("carries IPv6 within IPv4, and both within IPv6", async () => {
@@ -113,7 +167,9 @@ describe("the overlay", () => {
       must(await networks.of(number).apply(withLocal(desired, `fd00:${subnet}::${number}`)));
     }
     for (const to of ["10.245.3.9", "fd00:245:3::9"]) expect(lab.pings(lab.pod(1), to), to).toBe(true);
-    expect(lab.run(lab.node(1), "nft list chain ip6 terway_hybrid input")).toContain("fd00:10::1");
+    expect(lab.run(lab.node(1), "nft list chain ip6 terway_hybrid input")).toContain(
+      "udp dport 8472 ip6 saddr != @vteps",
+    );
   });
 
   it("answers for addresses of the own block that nobody has", async () => {
@@ -243,6 +299,17 @@ describe("the guard of the overlay", () => {
     expect(lab.pings(lab.fabric, "10.245.1.9", "10.245.9.0")).toBe(true);
     expect((await networks.of(1).state()).counters.unknownSenderPackets).toBe(unknown);
     sh(`ip -n ${lab.fabric} link delete flannel.1`);
+  });
+});
+
+describe("the guard of the overlay within the node", () => {
+  it("drops what pods send, whatever address of the node it is for", async () => {
+    await networks.apply(1);
+    for (const address of ["10.10.0.1", "10.245.1.0"]) {
+      const program = `s=require("dgram").createSocket("udp4");s.send("x",8472,"${address}",()=>s.close())`;
+      lab.run(lab.pod(1), `${process.execPath} -e ${program}`);
+    }
+    expect((await networks.of(1).state()).counters.unknownSenderPackets).toBe(2);
   });
 });
 

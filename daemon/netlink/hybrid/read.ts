@@ -8,8 +8,15 @@ import { failed, ok, type Result } from "../../../proto/result.ts";
 import { networkOf } from "../../../proto/cidr6.ts";
 import { PROTOCOL, TABLE } from "../../core/datapath/layout.ts";
 import { type Device } from "../../core/datapath/thing.ts";
-import { type HybridDevices } from "../../core/hybrid/plan.ts";
-import { type HybridThing, keyOf, type NftFamily, type NodeSet } from "../../core/hybrid/things.ts";
+import { type HybridDevices } from "../../core/hybrid/desired.ts";
+import { REDIRECT_MAPS } from "../../core/hybrid/redirect-text.ts";
+import {
+  type HybridThing,
+  keyOf,
+  type NftFamily,
+  type NodeSet,
+  type TableFamily,
+} from "../../core/hybrid/things.ts";
 import { type Client, GONE, type Place } from "../client.ts";
 import { type Address, decodeAddress } from "../codec/address.ts";
 import { dumpAddresses, dumpForwarding, dumpNeighbours, dumpRoutes } from "../codec/dump.ts";
@@ -27,7 +34,7 @@ const NO_FAMILY: ReadonlySet<string> = new Set(["EAFNOSUPPORT", "EOPNOTSUPP"]);
 export async function readThings(
   client: Client,
   devices: HybridDevices,
-  families: readonly NftFamily[],
+  families: readonly TableFamily[],
 ): Promise<Result<Map<string, HybridThing>>> {
   const things = new Map<string, HybridThing>();
   const keep = (thing: HybridThing | undefined): void => {
@@ -46,7 +53,7 @@ type Look = () => Promise<Result<void>>;
 function looksOf(
   client: Client,
   devices: HybridDevices,
-  families: readonly NftFamily[],
+  families: readonly TableFamily[],
   keep: (thing: HybridThing | undefined) => void,
 ): readonly Look[] {
   const { overlay } = devices;
@@ -89,9 +96,10 @@ function looksOf(
           },
         ]),
     ...families.flatMap((family) =>
-      (["vteps", "direct"] as const).map((set): Look => () => {
+      SETS[family].map(([set, key]): Look => () => {
         const what = `nft list set ${family} ${set}`;
-        const decode = (payload: Uint8Array): readonly HybridThing[] => elementThings(payload, family, set);
+        const decode = (payload: Uint8Array): readonly HybridThing[] =>
+          elementThings(payload, { family, set, key });
         const request = dumpElements(nodeSet(family, set));
         return all(what, request, decode, (list) => list.forEach(keep), { family: "netfilter" });
       }),
@@ -151,9 +159,29 @@ export function forwardingThing(entry: Neighbour, device: Device): HybridThing |
   return { kind: "fdb", device, mac: lladdr, remote: dst };
 }
 
-function elementThings(payload: Uint8Array, family: NftFamily, set: NodeSet): readonly HybridThing[] {
-  const { elements } = decodeSetElements(payload, { key: [family] });
-  return elements.flatMap(({ key: [part] }) =>
-    part?.kind === "ip" ? [{ kind: "node-element", family, set, address: part.ip } as const] : [],
-  );
+/** Sets and maps with nodes' addresses, and of which family those are. */
+const SETS: Readonly<Record<TableFamily, readonly (readonly [NodeSet, NftFamily])[]>> = {
+  ip: [
+    ["vteps", "ip"],
+    ["direct", "ip"],
+  ],
+  ip6: [
+    ["vteps", "ip6"],
+    ["direct", "ip6"],
+  ],
+  netdev: [
+    [REDIRECT_MAPS.ip, "ip"],
+    [REDIRECT_MAPS.ip6, "ip6"],
+  ],
+};
+
+type SetAt = { readonly family: TableFamily; readonly set: NodeSet; readonly key: NftFamily };
+
+function elementThings(payload: Uint8Array, { family, set, key }: SetAt): readonly HybridThing[] {
+  const types = { key: [key], ...(family === "netdev" && { data: "mac" as const }) };
+  return decodeSetElements(payload, types).elements.flatMap(({ key: [part], data }) => {
+    if (part?.kind !== "ip") return [];
+    const mac = data?.kind === "mac" ? { mac: data.mac } : {};
+    return [{ kind: "node-element", family, set, address: part.ip, ...mac } as const];
+  });
 }

@@ -11,9 +11,8 @@ import { type HybridDesired } from "../../core/hybrid/desired.ts";
 import { answerFault, type Client } from "../client.ts";
 import { type ConntrackEntry, decodeConntrack, deleteConntrack, dumpConntrack } from "../codec/conntrack.ts";
 import { type Request } from "../codec/request.ts";
+import { CONNTRACK_LOADED } from "./tracking.ts";
 
-/** There once nf_conntrack is loaded; to ask without it would load it. */
-const CONNTRACK_LOADED = "/proc/sys/net/netfilter/nf_conntrack_max";
 /** IPS_SRC_NAT of <linux/netfilter/nf_conntrack_common.h>. */
 const SOURCE_TRANSLATED = 0x10;
 /** Deleted in one send. */
