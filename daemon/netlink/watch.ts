@@ -1,7 +1,8 @@
 /**
  * Listening to what changes in the node's network. The socket is waited for in libuv's pool, for `READ_MS` at most at a
  * time; what comes after the first message is fetched by the netlink thread, all at once, so that a pod's ADD, which causes
- * a dozen messages, costs one look here.
+ * a dozen messages, costs one look here. Groups of another family are fetched each time too, whoever waits: that takes no
+ * second thread of the pool, and makes them known `READ_MS` later at most.
  *
  * @module
  */
@@ -53,33 +54,50 @@ export const RTMGRP = {
   IPV6_RULE: 0x4_0000,
 } as const;
 
-/** Resolves when it listens: what happens from then on is seen, or `lost` is called. */
+/** NFNLGRP_NFTABLES of <linux/netfilter/nfnetlink.h> is 7. */
+export const NFNLGRP = { NFTABLES: 1 << 6 } as const;
+
+/** Resolves when it listens: what happens from then on is seen, or `lost` is called. `also`: of another family. */
 export async function openWatch(
   thread: SocketThread,
   groups: Groups,
   watcher: Watcher,
+  also?: Groups,
 ): Promise<Result<Watch>> {
-  const opened = await thread.run({ kind: "open", socket: socketOf(groups) });
-  if (opened.kind !== "opened") return failed(jobFault("listening to changes of the network", opened));
-  const { fd } = opened;
+  const fds: number[] = [];
+  for (const each of [groups, ...(also === undefined ? [] : [also])]) {
+    const opened = await thread.run({ kind: "open", socket: socketOf(each) });
+    if (opened.kind !== "opened") {
+      await closeAll();
+      return failed(jobFault("listening to changes of the network", opened));
+    }
+    fds.push(opened.fd);
+  }
   const stop = new AbortController();
   let overflows = 0;
   const ended = listen();
 
   async function listen(): Promise<void> {
+    const [fd = -1, ...others] = fds;
     while (!stop.signal.aborted) {
       const received = await readSome(fd);
-      if (received.kind === "nothing") continue;
       if (received.kind === "bytes") watcher.seen([...messagesOf(received.bytes)]);
       if (received.kind === "lost") noteLoss();
       if (received.kind === "failed") noteLoss(PAUSE_MS);
-      await pause(received.kind === "failed" ? PAUSE_MS : GATHER_MS);
-      await fetchAll();
+      if (received.kind !== "nothing") {
+        await pause(received.kind === "failed" ? PAUSE_MS : GATHER_MS);
+        await fetchAll(fd);
+      }
+      for (const other of others) await fetchAll(other);
     }
   }
 
+  async function closeAll(): Promise<void> {
+    for (const fd of fds) await thread.run({ kind: "close", fd });
+  }
+
   /** A fetch is bounded, their number is not: whoever has more to tell for ever is still read, a slice at a time. */
-  async function fetchAll(): Promise<void> {
+  async function fetchAll(fd: number): Promise<void> {
     for (let more = true; more && !stop.signal.aborted;) {
       const fetched = await thread.run({ kind: "drain", fd, bytesMax: FETCH_BYTES });
       if (fetched.kind === "drained") {
@@ -106,7 +124,7 @@ export async function openWatch(
     async [Symbol.asyncDispose]() {
       stop.abort();
       await ended;
-      await thread.run({ kind: "close", fd });
+      await closeAll();
     },
   });
 }

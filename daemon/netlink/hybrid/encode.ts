@@ -27,7 +27,7 @@ export const NFT_PROTO = {
 } as const satisfies Record<TableFamily, number>;
 
 /** A set of our table. */
-export function nodeSet(family: TableFamily, set: NodeSet | "version" | "forwarding"): SetTarget {
+export function nodeSet(family: TableFamily, set: NodeSet | "version" | "forwarding" | "exempt"): SetTarget {
   return { family: NFT_PROTO[family], table: HYBRID_TABLE, set };
 }
 

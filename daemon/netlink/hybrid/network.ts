@@ -16,13 +16,13 @@ import { type RawMessage } from "../codec/header.ts";
 import { RTM_LINK } from "../codec/link.ts";
 import { type SocketThread } from "../socket.ts";
 import { removeAll } from "./clean.ts";
-import { eventOf } from "./event.ts";
+import { eventsOf } from "./event.ts";
 import { unknownSenders } from "./nat.ts";
-import { follow, isSmall, look, type Model, type Pass, type PassPorts } from "./pass.ts";
+import { follow, isSmall, look, type Model, type Pass, type PassPorts, TABLE_MENDED } from "./pass.ts";
 import { openSuspicion } from "./suspicion.ts";
 import { openTracking } from "./tracking.ts";
 import { forgetTranslated } from "./translated.ts";
-import { openWatch, RTMGRP } from "../watch.ts";
+import { NFNLGRP, openWatch, RTMGRP } from "../watch.ts";
 
 /** Everything is looked at this often though nothing was heard. */
 const RESYNC_MS = 30_000;
@@ -62,7 +62,7 @@ export type HybridCounters = {
   readonly looks: number;
   /** Netlink messages that changed something. */
   readonly messages: number;
-  /** What somebody else had changed and was put right, by kind: route, neighbour, fdb, address, node-element, device. */
+  /** What somebody else had changed and was put right, by kind: route, neighbour, fdb, address, node-element, table, device. */
   readonly repaired: Readonly<Record<string, number>>;
   /** What of former peers was taken away. */
   readonly removed: number;
@@ -97,7 +97,10 @@ type Counts = { looks: number; messages: number; removed: number; repaired: Reco
 /** Listens from now on; does nothing until the first `apply` or `clean`. Disposal leaves the network as it is. */
 export async function openHybridNetwork(options: HybridOptions): Promise<Result<HybridNetwork>> {
   const keeper = new Keeper(options);
-  const watch = await openWatch(options.thread, { family: "route", bits: GROUPS }, keeper);
+  const watch = await openWatch(options.thread, { family: "route", bits: GROUPS }, keeper, {
+    family: "netfilter",
+    bits: NFNLGRP.NFTABLES,
+  });
   if (!watch.ok) return watch;
   return ok({
     apply: (desired) => keeper.apply(desired),
@@ -132,7 +135,7 @@ class Keeper {
   #ended = false;
 
   constructor({ thread, nodeNetns }: HybridOptions) {
-    this.#ports = { client: openClient(thread), nodeNetns, tracking: openTracking() };
+    this.#ports = { client: openClient(thread), nodeNetns, tracking: openTracking(), loaded: new Map() };
   }
 
   apply(desired: HybridDesired): Promise<Result<void>> {
@@ -178,10 +181,8 @@ class Keeper {
     const isHope = this.#running === undefined && this.#last?.ok === false;
     if (isHope && messages.some(({ type }) => type === RTM_LINK.NEW || type === RTM_LINK.DEL)) this.lost();
     if (this.#devices === undefined) return;
-    for (const message of messages) {
-      const event = eventOf(message, this.#devices);
-      if (event !== undefined) this.#suspicion.add(event);
-    }
+    for (const message of messages)
+      for (const event of eventsOf(message, this.#devices)) this.#suspicion.add(event);
     // During a pass most of what is heard is its own doing: it is judged at the end.
     if (this.#running === undefined) this.#judge();
   }
@@ -277,7 +278,8 @@ function count(counts: Counts, { changes, failures, mended, messages }: Pass, is
     if (change.kind === "remove") counts.removed++;
     else if (isRepair) raise(counts.repaired, change.thing.kind);
   }
-  if (isRepair) for (const _ of mended) raise(counts.repaired, "device");
+  if (isRepair)
+    for (const line of mended) raise(counts.repaired, line.startsWith(TABLE_MENDED) ? "table" : "device");
 }
 
 function raise(counts: Record<string, number>, name: string): void {

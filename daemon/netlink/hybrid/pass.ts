@@ -15,9 +15,12 @@ import { type Client } from "../client.ts";
 import { carryOut, type Failure } from "./change.ts";
 import { mendDevices, type SeenDevices } from "./device.ts";
 import { mendForwarding, restoreForwarding } from "./forwarding.ts";
-import { mendTables } from "./nat.ts";
+import { type LoadedTables, mendTables } from "./nat.ts";
 import { readThings } from "./read.ts";
 import { type Tracking } from "./tracking.ts";
+
+/** How a line of `mended` begins that is about a table of nftables. */
+export const TABLE_MENDED = "nft table";
 
 /** ARPHRD_ETHER of <linux/if_arp.h>. */
 const ARPHRD_ETHER = 1;
@@ -27,6 +30,8 @@ export type PassPorts = {
   readonly nodeNetns: string | undefined;
   /** Whether somebody else was seen to have connections tracked. */
   readonly tracking: Tracking;
+  /** What tables of ours held after they were loaded. */
+  readonly loaded: LoadedTables;
 };
 
 /** What is known of the kernel, and what it was made for. */
@@ -70,7 +75,7 @@ export async function look(ports: PassPorts, desired: HybridDesired): Promise<Re
   const model = { desired, devices: devices.value, families, plan, actual: actual.value };
   const carried = await carryChanges(client, changesOf(plan.things, actual.value, desired.complete), model);
   if (!carried.ok) return carried;
-  const loaded = (tables.ok ? tables.value.loaded : []).map((family) => `nft table ${family}`);
+  const loaded = (tables.ok ? tables.value.loaded : []).map((family) => `${TABLE_MENDED} ${family}`);
   const settings = forwarding.ok ? forwarding.value : [];
   return ok({ ...carried.value, ...fault, mended: [...devices.value.mended, ...loaded, ...settings] });
 }
@@ -79,15 +84,15 @@ type Tables = { readonly families: readonly TableFamily[]; readonly loaded: read
 
 /** Where packets cannot be redirected (a kernel before 5.16, an uplink without Ethernet), they are translated. */
 async function mendAllTables(
-  { client, nodeNetns, tracking }: PassPorts,
+  ports: PassPorts,
   desired: HybridDesired,
   devices: SeenDevices,
 ): Promise<Result<Tables>> {
-  const tracked = await tracking.look(client);
+  const tracked = await ports.tracking.look(ports.client);
   if (!tracked.ok) return tracked;
   const mend = async (facts: NftFacts): Promise<Result<Tables>> => {
     const structures = nftStructures(desired, facts);
-    const loaded = await mendTables(client, nodeNetns, structures);
+    const loaded = await mendTables(ports, structures);
     return loaded.ok
       ? ok({ families: structures.map(({ family }) => family), loaded: loaded.value })
       : loaded;

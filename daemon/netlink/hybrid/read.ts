@@ -9,6 +9,7 @@ import { networkOf } from "../../../proto/cidr6.ts";
 import { PROTOCOL, TABLE } from "../../core/datapath/layout.ts";
 import { type Device } from "../../core/datapath/thing.ts";
 import { type HybridDevices } from "../../core/hybrid/desired.ts";
+import { TABLE_FAMILIES } from "../../core/hybrid/nft-text.ts";
 import { REDIRECT_MAPS } from "../../core/hybrid/redirect-text.ts";
 import {
   type HybridThing,
@@ -25,7 +26,7 @@ import { decodeNeighbour, type Neighbour, NUD } from "../codec/neighbour.ts";
 import { decodeSetElements, dumpElements } from "../codec/nft-element.ts";
 import { type Request } from "../codec/request.ts";
 import { decodeRoute, type Route, RT_SCOPE, RTN, RTNH_F } from "../codec/route.ts";
-import { nodeSet } from "./encode.ts";
+import { NFT_PROTO, nodeSet } from "./encode.ts";
 
 /** What a kernel answers that has not the family. */
 const NO_FAMILY: ReadonlySet<string> = new Set(["EAFNOSUPPORT", "EOPNOTSUPP"]);
@@ -174,6 +175,17 @@ const SETS: Readonly<Record<TableFamily, readonly (readonly [NodeSet, NftFamily]
     [REDIRECT_MAPS.ip6, "ip6"],
   ],
 };
+
+/** Of a notification; `undefined`: of a set of ours that holds other things than nodes' addresses. */
+export function thingsOfElements(payload: Uint8Array): readonly HybridThing[] | undefined {
+  const { family: protocol, set: name } = decodeSetElements(payload, { key: [] });
+  for (const family of TABLE_FAMILIES) {
+    const found = SETS[family].find(([set]) => set === name);
+    if (NFT_PROTO[family] === protocol && found !== undefined)
+      return elementThings(payload, { family, set: found[0], key: found[1] });
+  }
+  return undefined;
+}
 
 type SetAt = { readonly family: TableFamily; readonly set: NodeSet; readonly key: NftFamily };
 

@@ -27,22 +27,27 @@ export function openSuspicion(): Suspicion {
   const things = new Map<string, HybridThing | undefined>();
   const links = new Map<number, Link | undefined>();
   let isTooMuch = false;
+  let isTableTouched = false;
 
   function clear(): void {
     things.clear();
     links.clear();
     isTooMuch = false;
+    isTableTouched = false;
   }
 
   return {
     add(event) {
       if (event.kind === "link") links.set(event.index, event.link);
+      else if (event.kind === "table") isTableTouched = true;
       else things.set(event.key, event.thing);
       isTooMuch ||= things.size > WORDS_MAX;
     },
     isWrong(model) {
       const isWrong =
         isTooMuch ||
+        // Ours too, after a table was loaded: that costs one look more.
+        isTableTouched ||
         [...things].some(([key, thing]) => isOther(model.actual.get(key), thing)) ||
         [...links].some(([index, link]) => isOtherLink(model, index, link));
       clear();

@@ -24,9 +24,13 @@ export function openTracking(): Tracking {
   return {
     async look(client) {
       if (seen || !existsSync(CONNTRACK_LOADED)) return ok(seen);
-      const what = "conntrack -C";
-      const decode = ({ payload }: { readonly payload: Uint8Array }): number => decodeConntrackCount(payload);
-      const counted = await lookAt(client, what, [getConntrackCount()], decode, { family: "netfilter" });
+      const counted = await lookAt(
+        client,
+        "conntrack -C",
+        [getConntrackCount()],
+        ({ payload }) => decodeConntrackCount(payload),
+        { family: "netfilter" },
+      );
       if (!counted.ok) return counted;
       seen = (counted.value[0] ?? 0) > 0;
       return ok(seen);
