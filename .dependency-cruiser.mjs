@@ -1,7 +1,7 @@
 // Who may import whom. Lower rings never know higher ones.
 // test/layers.test.ts feeds this file forbidden imports and expects each to be found.
 const PURE = "^(proto|cni/core|daemon/core|daemon/netlink/codec)/";
-const EDGE = "^daemon/(netlink|cloud|store|kube|rpc|bgp|metrics|spool|cni-conf|host-files|hybrid-conf|firewall)/";
+const EDGE = "^daemon/(netlink|cloud|store|kube|rpc|bgp|metrics|spool|cni-conf|host-files|hybrid-conf|firewall|result-cache)/";
 const TEST = "[.]test[.]ts$";
 const PURE_PACKAGES = "node_modules/(ip-cidr|zod|jsonc-parser|fastest-levenshtein)/";
 export default {

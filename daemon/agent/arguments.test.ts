@@ -12,6 +12,7 @@ describe("parseArguments()", () => {
         socketPath: "/var/run/terway/agent.sock",
         spoolDir: "/var/lib/terway/spool",
         bootIdPath: "/proc/sys/kernel/random/boot_id",
+        cniCacheDir: "/var/lib/cni",
         logLevel: "info",
         drain: false,
         check: false,

@@ -31,6 +31,8 @@ export type Arguments = {
   readonly spoolDir: string;
   /** What the kernel calls this boot. */
   readonly bootIdPath: string;
+  /** Where the runtime keeps the results of ADDs. */
+  readonly cniCacheDir: string;
   /** Where the runtime looks for its configuration; absent where somebody else puts it there. */
   readonly cniConfDir?: string;
   /** Where the node's root is; absent where its programs need not be kept from our links. */
@@ -44,6 +46,8 @@ export type Arguments = {
   readonly help: boolean;
 };
 
+/** libcni's CacheDir. */
+const CNI_CACHE_DIR = "/var/lib/cni";
 const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
 
 export const USAGE = `terwayd: gives ENI addresses to the pods of this node
@@ -54,6 +58,8 @@ export const USAGE = `terwayd: gives ENI addresses to the pods of this node
   --socket PATH     where the CNI plugin finds the agent                     (${DEFAULT_SOCKET})
   --spool-dir DIR   where the CNI plugin keeps DELs while no agent answers   (spool in the state directory)
   --boot-id-file F  what the kernel calls this boot                          (${BOOT_ID_PATH})
+  --cni-cache-dir D where the runtime keeps results of ADDs; read where the
+                    database was lost                                        (${CNI_CACHE_DIR})
   --cni-conf-dir D  write 10-terway.conflist there when pods can be served   (not written)
   --host-root DIR   the node's root: drop-in files below it keep NetworkManager,
                     systemd-networkd and cloud-init from our links and ENIs  (not written)
@@ -83,6 +89,7 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
         socket: { type: "string", default: DEFAULT_SOCKET },
         "spool-dir": { type: "string" },
         "boot-id-file": { type: "string", default: BOOT_ID_PATH },
+        "cni-cache-dir": { type: "string", default: CNI_CACHE_DIR },
         "cni-conf-dir": { type: "string" },
         "host-root": { type: "string" },
         "hybrid-conf": { type: "string" },
@@ -107,6 +114,7 @@ export function parseArguments(argv: readonly string[]): Result<Arguments, strin
       socketPath: values.socket,
       spoolDir: values["spool-dir"] ?? join(values["state-dir"], "spool"),
       bootIdPath: values["boot-id-file"],
+      cniCacheDir: values["cni-cache-dir"],
       ...(cniConfDir !== undefined && { cniConfDir }),
       ...(hostRoot !== undefined && { hostRoot }),
       ...(hybrid.value !== undefined && { hybrid: hybrid.value }),

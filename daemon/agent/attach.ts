@@ -14,6 +14,7 @@ import { type Added, type AddResult } from "../rpc/server.ts";
 import { type LeaseRow } from "../store/schema.ts";
 import {
   addressesOfLease,
+  heldBy,
   loggedAddresses,
   newLease,
   podLink,
@@ -73,7 +74,7 @@ export async function attach(pods: Pods, call: AddCall): Promise<Result<Added>> 
 async function makeReady(pods: Pods, call: AddCall): Promise<Result<void>> {
   const netns = pods.checkNetns(call.netns);
   if (!netns.ok) return netns;
-  const former = pods.held.get(attachmentKey(call.attachment));
+  const former = heldBy(pods, call.attachment);
   const isDeleted = pods.pendingDels.has(call.attachment);
   const isOther = former !== undefined && (former.state !== "done" || former.netns !== call.netns);
   if (former !== undefined && (isOther || isDeleted)) {

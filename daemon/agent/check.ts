@@ -9,9 +9,10 @@ import { describeFault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { poolDifferences } from "../core/check/lease.ts";
 import { resultDifferences } from "../core/check/prev-result.ts";
+import { isUnknown } from "../core/rebuild/rebuild.ts";
 import { type CheckCall } from "../rpc/request.ts";
 import { type LeaseRow } from "../store/schema.ts";
-import { attachmentOf, keptByLease, linkedPods, podIps, podLink, type Pods } from "./leases.ts";
+import { attachmentOf, heldBy, keptByLease, linkedPods, podIps, podLink, type Pods } from "./leases.ts";
 import { sleep, SYSTEM_TIMERS } from "./timers.ts";
 
 /** CHECK may come right after ADD: what differs is looked at once more after this time. */
@@ -20,18 +21,24 @@ const CONVERGENCE_MS = 100;
 /** The lock of the attachment is held. */
 export async function check(pods: Pods, call: CheckCall): Promise<Result<void>> {
   const attachment = attachmentKey(call.attachment);
-  const lease = pods.held.get(attachment);
+  const lease = heldBy(pods, call.attachment);
   const refuse = (differences: readonly string[]): Result<void> =>
     failed({ kind: "check-failed", attachment, differences });
   if (lease === undefined) return refuse(["the agent has no lease"]);
   if (lease.state !== "done") return refuse(["its ADD has not come to an end"]);
+  // Of an attachment that was unknown the call says where it is; the kernel is asked whether that is so.
+  const { ifName } = call.attachment;
+  const inside = {
+    ifName,
+    netns: isUnknown(attachmentOf(lease)) ? call.netns : lease.netns,
+  };
   const known = [
-    ...(lease.netns === call.netns ? [] : [`it was made in ${lease.netns}, not in ${call.netns}`]),
-    ...resultDifferences(call.prevResult, { ...lease, addresses: podIps(lease) }),
+    ...(inside.netns === call.netns ? [] : [`it was made in ${inside.netns}, not in ${call.netns}`]),
+    ...resultDifferences(call.prevResult, { ...lease, ...inside, addresses: podIps(lease) }),
   ];
   const mtu = await pods.mtuOf(lease.slot);
   // While its ENI comes up, nobody can tell.
-  const bound = mtu.ok ? { mtuMax: mtu.value } : {};
+  const bound = { ...inside, ...(mtu.ok && { mtuMax: mtu.value }) };
   let found = await look(pods, lease, bound);
   if (found.ok && found.value.length > 0) {
     await sleep(pods.timers ?? SYSTEM_TIMERS, CONVERGENCE_MS);
@@ -44,13 +51,19 @@ export async function check(pods: Pods, call: CheckCall): Promise<Result<void>> 
   return refuse(differences);
 }
 
-/** Pool and kernel, beside the lease. Without `mtuMax`, in bytes, larger packets than the ENI's are no difference. */
+type Looked = Pick<LeaseRow, "ifName" | "netns"> & { readonly mtuMax?: number };
+
+/**
+ * Pool and kernel, beside the lease. `ifName`, `netns`: where the pod's end is. Without `mtuMax`, in bytes, larger packets than
+ * the ENI's are no difference.
+ */
 async function look(
   pods: Pods,
   lease: LeaseRow,
-  bound: { readonly mtuMax?: number } = {},
+  { ifName, netns, mtuMax }: Looked = lease,
 ): Promise<Result<readonly string[]>> {
-  const link = podLink(lease, pods);
+  const link = { ...podLink(lease, pods), ifName, netns };
+  const bound = mtuMax === undefined ? {} : { mtuMax };
   const { slot } = lease;
   const fromPool = keptByLease(lease).flatMap((address) =>
     poolDifferences(pods.loop.pool(), attachmentOf(lease), { address, slot }),

@@ -105,3 +105,31 @@ describe("collectGarbage()", () => {
     expect(lab.addresses()).toEqual(["used", "used"]);
   });
 });
+
+describe("sweep()", () => {
+  it("frees pods of which the node has neither namespace nor interface, and no others", async () => {
+    const lab = await two();
+    lab.gone.add("/run/netns/a");
+    die(lab, "b");
+    expect(await lab.pods.sweep()).toEqual(ok(undefined));
+    expect(lab.addresses()).toEqual(["used", "idle"]);
+  });
+
+  it("takes away what could not be undone when an ADD failed", async () => {
+    const lab = openPodsLab();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    lab.gate.value = promise;
+    const adding = lab.pods.add(podCall("a"));
+    await Promise.resolve();
+    // An ADD that goes on is left alone.
+    expect(await lab.pods.sweep()).toEqual(ok(undefined));
+    lab.failWrites(true);
+    resolve();
+    expect(await adding).toMatchObject({ ok: false, fault: { kind: "store" } });
+    expect(lab.addresses()).toEqual(["used", "idle"]);
+    expect(await lab.pods.sweep()).toMatchObject({ ok: false, fault: { kind: "store" } });
+    lab.failWrites(false);
+    expect(await lab.pods.sweep()).toEqual(ok(undefined));
+    expect([lab.addresses(), lab.links.size]).toEqual([["idle", "idle"], 0]);
+  });
+});

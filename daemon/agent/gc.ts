@@ -1,25 +1,54 @@
 /**
- * GC of a network: removes attachments that the runtime does not know any more. It goes on past what fails.
+ * GC of a network: removes attachments that the runtime does not know any more. And the sweep, which the agent does by itself.
+ * Both go on past what fails.
  *
  * @module
  */
 import { attachmentKey } from "../../proto/attachment.ts";
 import { describeFault, type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
+import { hostLinkName } from "../core/datapath/link-name.ts";
 import { type Listed, ruleOn } from "../core/gc/gc.ts";
+import { isUnknown } from "../core/rebuild/rebuild.ts";
 import { type GcCall } from "../rpc/request.ts";
 import { type LeaseRow } from "../store/schema.ts";
-import { linkedPods, loggedAddresses, type Pods, remove } from "./leases.ts";
+import { attachmentOf, linkedPods, loggedAddresses, type Pods, remove } from "./leases.ts";
 
 type Removal = { readonly key: string; readonly outcome: Result<void> };
 
+type Candidate = readonly [key: string, lease: LeaseRow];
+
 /** Attachments that are being worked on, or are made meanwhile, are left alone: the list may be older than they. */
-export async function collectGarbage(pods: Pods, call: GcCall): Promise<Result<void>> {
+export function collectGarbage(pods: Pods, call: GcCall): Promise<Result<void>> {
+  const isHere = ({ network }: LeaseRow): boolean => network === call.network;
+  // Nobody knows of which network an unknown attachment is, unless there is but one.
+  const isOnly = [...pods.held.values()].every((lease) => isHere(lease) || isUnknown(attachmentOf(lease)));
   const candidates = [...pods.held].filter(
-    ([key, lease]) => lease.network === call.network && !pods.locks.isLocked(key),
+    ([, lease]) => isHere(lease) || (isOnly && isUnknown(attachmentOf(lease))),
   );
-  const listedAs = listing(call);
-  const unlisted = candidates.filter(([key]) => listedAs(key) !== "listed");
+  return collect(pods, candidates, listing(call));
+}
+
+/**
+ * What needs no list: leases of pods of which the node has neither namespace nor interface any more, and of ADDs that could
+ * not be undone.
+ */
+export async function sweep(pods: Pods): Promise<Result<void>> {
+  const [interrupted, others]: [Candidate[], Candidate[]] = [[], []];
+  for (const candidate of pods.held) (candidate[1].state === "done" ? others : interrupted).push(candidate);
+  const undone = await Promise.all(interrupted.map(([key, lease]) => removeIfSame(pods, key, lease)));
+  const swept = await collect(pods, others, () => "no-list");
+  return swept.ok ? joined(undone.filter((removal) => removal !== undefined)) : swept;
+}
+
+async function collect(
+  pods: Pods,
+  candidates: readonly Candidate[],
+  listedAs: (key: string, lease: LeaseRow) => Listed,
+): Promise<Result<void>> {
+  const unlisted = candidates.filter(
+    ([key, lease]) => !pods.locks.isLocked(key) && listedAs(key, lease) !== "listed",
+  );
   if (unlisted.length === 0) return ok(undefined);
   const linked = await linkedPods(pods);
   if (!linked.ok) return linked;
@@ -27,7 +56,7 @@ export async function collectGarbage(pods: Pods, call: GcCall): Promise<Result<v
     unlisted.map(async ([key, lease]): Promise<Removal | undefined> => {
       const traces = { netns: pods.checkNetns(lease.netns).ok, link: linked.value.has(key) };
       const about = { attachment: key, pod: lease.pod, ...loggedAddresses(lease), ...traces };
-      const ruling = ruleOn(listedAs(key), traces);
+      const ruling = ruleOn(listedAs(key, lease), traces);
       if (ruling === "spare") pods.log.warn(about, "GC does not list a pod that is alive; it is left alone");
       if (ruling !== "remove") return undefined;
       pods.log.info(about, "GC removes a pod that is gone");
@@ -37,10 +66,12 @@ export async function collectGarbage(pods: Pods, call: GcCall): Promise<Result<v
   return joined(removals.filter((removal) => removal !== undefined));
 }
 
-function listing({ valid }: GcCall): (key: string) => Listed {
+function listing({ valid }: GcCall): (key: string, lease: LeaseRow) => Listed {
   if (valid === undefined) return () => "no-list";
   const keys = new Set(valid.map(attachmentKey));
-  return (key) => (keys.has(key) ? "listed" : "unlisted");
+  const links = new Set(valid.map(hostLinkName));
+  return (key, lease) =>
+    keys.has(key) || (isUnknown(attachmentOf(lease)) && links.has(lease.hostName)) ? "listed" : "unlisted";
 }
 
 /** Not where a call has come in between. */

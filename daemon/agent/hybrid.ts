@@ -10,8 +10,9 @@ import { parseHybridConf } from "../core/hybrid/conf.ts";
 import { ownRecord } from "../core/hybrid/desire.ts";
 import { mtuFault } from "../core/hybrid/rules.ts";
 import { type HybridNews } from "../core/hybrid/source.ts";
-import { blockPool } from "../core/pool/block.ts";
+import { blockPool, podAddresses } from "../core/pool/block.ts";
 import { type OwnBlock } from "../core/pool/model.ts";
+import { type KernelView } from "../core/rebuild/rebuild.ts";
 import { openHybridConf, readHybridConf } from "../hybrid-conf/file.ts";
 import { type HybridNetwork, openHybridNetwork } from "../netlink/hybrid/network.ts";
 import { findUplink } from "../netlink/hybrid/uplink.ts";
@@ -20,8 +21,10 @@ import { type HybridArguments } from "./arguments.ts";
 import { sentence, type StartFault } from "./facts.ts";
 import { type Followed, type Follower, openFollower, ownBlock } from "./hybrid-follow.ts";
 import { openHostFiles } from "./host-files.ts";
+import { SYSTEM_HOST } from "./host.ts";
 import { type NodeOptions, nowMs } from "./node-options.ts";
 import { recordsOf } from "./persist.ts";
+import { recoverStore } from "./rebuild.ts";
 import { type Base, openBase, openServing, type Running, type Supply } from "./serving.ts";
 
 export type HybridNodeOptions = NodeOptions & { readonly hybrid: HybridArguments };
@@ -40,7 +43,7 @@ export async function openHybridParts(
   store: Store,
 ): Promise<Result<Running, StartFault>> {
   await using stack = new AsyncDisposableStack();
-  const base = await openBase(options, store, recordsOf(store.load(), "").leases, stack);
+  const base = await openBase(options, store, (view) => recover(options, store, view), stack);
   if (!base.ok) return base;
   const opened = await openHybridNetwork({ thread: base.value.kernel.thread });
   if (!opened.ok) return failed({ text: sentence(opened.fault) });
@@ -57,6 +60,29 @@ export async function openHybridParts(
       return cleaned.ok ? serving.value.clean() : cleaned;
     },
     [Symbol.asyncDispose]: () => moved.disposeAsync(),
+  });
+}
+
+/** Of a store that was lost: the kernel and the runtime alone know who has addresses. */
+function recover(
+  { args, hybrid, log }: HybridNodeOptions,
+  store: Store,
+  view: KernelView,
+): Result<void, StartFault> {
+  const news = readHybridConf(hybrid.confPath);
+  const own = news.kind === "unusable" ? undefined : ownBlock(ownRecord(news.view, hybrid.nodeName));
+  const block = own?.kind === "block" ? podAddresses(own) : [];
+  const { cniCacheDir } = args;
+  const nowMs = SYSTEM_HOST.nowMs();
+  return recoverStore({
+    store,
+    view,
+    cniCacheDir,
+    enis: undefined,
+    block,
+    cooldownMs: COOLDOWN_MS,
+    nowMs,
+    log,
   });
 }
 

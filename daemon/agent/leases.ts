@@ -13,6 +13,7 @@ import { hostLinkName } from "../core/datapath/link-name.ts";
 import { type IpStack } from "../core/ip-stack.ts";
 import { type Kernel, type PodAddresses, type PodLink } from "../core/kernel.ts";
 import { type Granted } from "../core/pool/model.ts";
+import { unknownAttachment } from "../core/rebuild/rebuild.ts";
 import { type AddCall } from "../rpc/request.ts";
 import { type LeaseRow, type StoreChange } from "../store/schema.ts";
 import { type Locks } from "./locks.ts";
@@ -82,6 +83,17 @@ export function newLease(
     ...limits,
     ...(datapath === "ipvlan" && { datapath }),
   };
+}
+
+/**
+ * The lease of an attachment. One that was rebuilt without the runtime's word is known by the name of its link alone, which
+ * follows from the attachment.
+ */
+export function heldBy({ held }: Pick<Pods, "held">, attachment: Attachment): LeaseRow | undefined {
+  return (
+    held.get(attachmentKey(attachment)) ??
+    held.get(attachmentKey(unknownAttachment(hostLinkName(attachment))))
+  );
 }
 
 export function attachmentOf(lease: LeaseRow): Attachment {

@@ -9,16 +9,20 @@ import { type VSwitchView } from "../core/cloud.ts";
 import { type PodLink } from "../core/kernel.ts";
 import { type Pool } from "../core/pool/model.ts";
 import { restore } from "../core/pool/restore.ts";
+import { ownerOf } from "../core/pool/survey.ts";
+import { type KernelView } from "../core/rebuild/rebuild.ts";
 import { type Store } from "../store/store.ts";
 import { openDatapath } from "./datapath.ts";
 import { openEffects } from "./effects.ts";
 import { type StartFault } from "./facts.ts";
-import { type Host } from "./host.ts";
+import { type Host, SYSTEM_HOST } from "./host.ts";
 import { openHostFiles } from "./host-files.ts";
 import { keepOrphansAway, type OrphansOptions } from "./orphans.ts";
 import { type Known, learnFacts } from "./known.ts";
 import { openMtu } from "./mtu.ts";
 import { type EniNodeOptions } from "./node-options.ts";
+import { recordsOf } from "./persist.ts";
+import { recoverStore } from "./rebuild.ts";
 import { type Base, openBase, openServing, type Running, type ServingBase, type Supply } from "./serving.ts";
 import { drainSettings } from "./settings.ts";
 import { chooseVirtualType } from "./virtual-type.ts";
@@ -31,11 +35,13 @@ export async function openParts(options: EniNodeOptions, store: Store): Promise<
   await using stack = new AsyncDisposableStack();
   const known = await learnFacts(options, store, stack);
   if (!known.ok) return known;
-  const base = await openBase(options, store, known.value.records.leases, stack);
+  const base = await openBase(options, store, (view) => recover(options, store, known.value, view), stack);
   if (!base.ok) return base;
   const datapath = await virtualType(options, base.value, known.value);
   if (!datapath.ok) return datapath;
-  const supply = { ...eniSupply(options, base.value, known.value, stack), datapath: datapath.value };
+  const records = recordsOf(store.load(), known.value.node.instanceType);
+  const ofEnis = eniSupply(options, base.value, { ...known.value, records }, stack);
+  const supply = { ...ofEnis, datapath: datapath.value };
   const serving = await openServing(base.value, supply, stack);
   const moved = stack.move();
   return ok({ ...serving, [Symbol.asyncDispose]: () => moved.disposeAsync() });
@@ -51,6 +57,31 @@ async function virtualType(
   const vSwitches = facts.vSwitches.filter(({ id }) => facts.configured.includes(id));
   const { primaryMac } = node;
   return chooseVirtualType({ ipvlan: kernel.ipvlan, config, primaryMac, vSwitches, leases, log });
+}
+
+/** Of a store that was lost. The cloud was asked, because the store knew of no ENI. */
+function recover(
+  { args, log }: EniNodeOptions,
+  store: Store,
+  { settings, enis = [] }: Known,
+  view: KernelView,
+): Result<void, StartFault> {
+  const own = enis.flatMap((eni) => {
+    const owner = ownerOf(settings, eni);
+    return owner === "foreign" ? [] : [{ view: eni, borrowed: owner === "borrowed" }];
+  });
+  const { cooldownMs } = settings;
+  const { cniCacheDir } = args;
+  return recoverStore({
+    store,
+    view,
+    cniCacheDir,
+    enis: own,
+    block: [],
+    cooldownMs,
+    nowMs: SYSTEM_HOST.nowMs(),
+    log,
+  });
 }
 
 /** Addresses of ENIs, by the cloud's leave. */

@@ -10,8 +10,8 @@ import { failed, ok, type Result } from "../../proto/result.ts";
 import { type AgentApi } from "../rpc/server.ts";
 import { attach } from "./attach.ts";
 import { check, checkAll, mendAll } from "./check.ts";
-import { collectGarbage } from "./gc.ts";
-import { type Pods, type PodsOptions, remove } from "./leases.ts";
+import { collectGarbage, sweep } from "./gc.ts";
+import { heldBy, type Pods, type PodsOptions, remove } from "./leases.ts";
 import { openLocks } from "./locks.ts";
 
 export type OpenPods = Omit<AgentApi, "status"> & {
@@ -23,6 +23,8 @@ export type OpenPods = Omit<AgentApi, "status"> & {
     attachment: Attachment,
     pending: { readonly isPending: () => boolean; readonly finish: () => void },
   ) => Promise<Result<void>>;
+  /** Frees what pods left whose end nobody told of: see `gc.ts`. */
+  readonly sweep: () => Promise<Result<void>>;
   /** One line for each thing that a running pod lacks in the kernel. */
   readonly checkAll: () => Promise<readonly string[]>;
   /** Makes it again. */
@@ -60,6 +62,7 @@ export function openPods(options: PodsOptions): OpenPods {
         if (detached.ok) finish();
         return detached;
       }),
+    sweep: () => sweep(pods),
     checkAll: () => checkAll(pods),
     mendAll: () => mendAll(pods),
   };
@@ -81,7 +84,7 @@ async function whenFree(
 }
 
 async function detach(pods: Pods, attachment: Attachment): Promise<Result<void>> {
-  const lease = pods.held.get(attachmentKey(attachment));
+  const lease = heldBy(pods, attachment);
   // Nothing is known of it, so nothing was made: CNI SPEC.md 1.1.0, DEL succeeds for unknown containers.
   return lease === undefined ? ok(undefined) : remove(pods, lease);
 }

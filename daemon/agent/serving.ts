@@ -8,7 +8,7 @@ import { attachmentKey } from "../../proto/attachment.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Kernel, type PodLink } from "../core/kernel.ts";
 import { type Pool } from "../core/pool/model.ts";
-import { type LeaseRecord } from "../core/pool/records.ts";
+import { type KernelView } from "../core/rebuild/rebuild.ts";
 import { openKernel, type OpenKernel } from "../netlink/kernel.ts";
 import { type AgentApi } from "../rpc/server.ts";
 import { openSpool, type Spool, type SpoolNotice } from "../spool/spool.ts";
@@ -23,8 +23,10 @@ import { attachmentOf } from "./leases.ts";
 import { type Log } from "./log.ts";
 import { type Loop, type LoopOptions, startLoop } from "./loop.ts";
 import { type NodeOptions } from "./node-options.ts";
+import { recordsOf } from "./persist.ts";
 import { openPods, type OpenPods } from "./pods.ts";
 import { openStatus, type StatusWatch } from "./status.ts";
+import { openSweep } from "./sweep.ts";
 
 export type Running = AsyncDisposable & {
   readonly api: AgentApi;
@@ -71,11 +73,14 @@ export type Supply = Pick<LoopOptions, "initial" | "instanceType"> & {
 /** How long an interrupted ADD is being undone. */
 const UNDO_MS = 10_000;
 
-/** `records`: who has addresses, as the store says. A node with pods is not drained. */
+/**
+ * `recover`: called where the store has lost what the node has, before anything is changed there. A node with pods is not
+ * drained.
+ */
 export async function openBase(
   options: NodeOptions,
   store: Store,
-  records: readonly LeaseRecord[],
+  recover: (view: KernelView) => Result<void, StartFault>,
   stack: AsyncDisposableStack,
 ): Promise<Result<Base, StartFault>> {
   const { log, args } = options;
@@ -89,11 +94,17 @@ export async function openBase(
   });
   if (!spooled.ok) return failed({ text: spooled.fault });
   const spool = stack.use(spooled.value);
-  const used = records.filter(({ attachment }) => !spool.has(attachment));
-  if (args.drain && used.length > 0) return failed({ text: stillUsed(used) });
   const kernel = stack.use(
     await openKernel(options.workerUrl === undefined ? {} : { workerUrl: options.workerUrl }),
   );
+  if (store.lost !== undefined) {
+    const view = await kernel.survey();
+    if (!view.ok) return failed({ text: sentence(view.fault) });
+    const recovered = recover(view.value);
+    if (!recovered.ok) return recovered;
+  }
+  const used = recordsOf(store.load(), "").leases.filter(({ attachment }) => !spool.has(attachment));
+  if (args.drain && used.length > 0) return failed({ text: stillUsed(used) });
   const prepared = await kernel.prepareHost();
   if (!prepared.ok) return failed({ text: sentence(prepared.fault) });
   return ok({ options, host: SYSTEM_HOST, store, kernel, spool, leases: store.load().leases, late });
@@ -113,6 +124,9 @@ export async function openServing(
   supply.begin(loop);
   await finishInterrupted(pods, leases, options.log);
   await spool.replay();
+  const swept = await pods.sweep();
+  if (!swept.ok) options.log.warn({ fault: swept.fault }, "the node could not be swept; it is tried again");
+  stack.use(openSweep({ sweep: pods.sweep, timers: host.timers, log: options.log }));
   const giveBack = async (idle: boolean): Promise<void> => {
     // What the collector frees first.
     if (idle) await globalThis.gc?.({ type: "major", execution: "async" });

@@ -7,7 +7,8 @@
 import { randomBytes } from "node:crypto";
 import { type Kernel, type PodLink } from "../core/kernel.ts";
 import { DELETION_BOUNDS, type DeletionBounds } from "../core/datapath/deletion.ts";
-import { ok } from "../../proto/result.ts";
+import { type KernelView } from "../core/rebuild/rebuild.ts";
+import { ok, type Result } from "../../proto/result.ts";
 import { openArrivals } from "./arrival.ts";
 import { checkNode } from "./check-node.ts";
 import { checkPod } from "./check-pod.ts";
@@ -22,6 +23,7 @@ import { hostFacts } from "./ipv6.ts";
 import { type IpvlanUse, openIpvlan } from "./ipvlan-node.ts";
 import { attachPod, type PodPorts, podTraces } from "./pods.ts";
 import { openRemoval } from "./removal.ts";
+import { surveyNode } from "./survey.ts";
 import { openSocketThread, type SocketThread } from "./socket.ts";
 
 const RANDOM_BYTES = 4096;
@@ -41,6 +43,8 @@ export type KernelOptions = {
 
 export type OpenKernel = Kernel &
   AsyncDisposable & {
+    /** What there is of pods and ENIs. Changes nothing. */
+    survey(): Promise<Result<KernelView>>;
     /** How often links of detached pods were deleted: many pods share one deletion. */
     linkDeletions(): number;
     /** Gives memory of the process back that nobody uses. */
@@ -63,8 +67,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
   const removal = openRemoval(client, doomed, stale);
   const random = options.randomBytes ?? openRandom();
   const ipvlan = openIpvlan({ client, nodeNetns, host, randomBytes: random });
-  const { knownGateways } = ipvlan;
-  const ports = { client, thread, nodeNetns, host, knownGateways };
+  const ports = { client, thread, nodeNetns, host, knownGateways: ipvlan.knownGateways };
   const enis: EniPorts = { ...ports, gatewayPatienceMs, chains: new Map() };
   const pods: PodPorts = {
     client,
@@ -108,6 +111,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
   return {
     ...both,
     ipvlan,
+    survey: () => surveyNode(client, host),
     thread,
     linkDeletions: () => doomed.deletions(),
     async giveBackMemory() {

@@ -28,7 +28,7 @@ import { type OneNode, openOneNode } from "./one-node.ts";
 let node: OneNode;
 const stack = new AsyncDisposableStack();
 beforeAll(async () => {
-  node = stack.use(await openOneNode("twstore"));
+  node = stack.use(await openOneNode(`tw${process.pid}s`));
 });
 afterAll(() => stack.disposeAsync());
 

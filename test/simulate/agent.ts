@@ -42,6 +42,7 @@ const ARGUMENTS: Arguments = {
   socketPath: "",
   spoolDir: "",
   bootIdPath: "",
+  cniCacheDir: "",
   logLevel: "silent",
   drain: false,
   check: false,

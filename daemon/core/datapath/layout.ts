@@ -107,9 +107,12 @@ export function eniChain(slot: number): string {
   return `eni${checkedSlot(slot)}`;
 }
 
+/** What such an alias begins with. */
+export const POD_ALIAS = "terway:";
+
 /** IFLA_IFALIAS of the host's end of a pod's link: what it was made for, for people and for a repeated call. */
 export function podAlias(addresses: PodAddresses): string {
-  return `terway:${addressesOf(addresses).join(",")}`;
+  return `${POD_ALIAS}${addressesOf(addresses).join(",")}`;
 }
 
 /** Those that there are, IPv4 first. */

@@ -110,7 +110,10 @@ function onSurveyed(draft: Draft, views: readonly EniView[], isFirst: boolean): 
 }
 
 /** Ours by our tags, borrowed by those of the configuration, foreign otherwise. */
-function ownerOf(settings: PoolSettings, view: EniView): "own" | "borrowed" | "foreign" {
+export function ownerOf(
+  settings: Pick<PoolSettings, "ownTags" | "adoptTags">,
+  view: EniView,
+): "own" | "borrowed" | "foreign" {
   if (view.serviceManaged || view.type !== "Secondary") return "foreign";
   if (hasTags(view, settings.ownTags)) return "own";
   return settings.adoptTags !== undefined && hasTags(view, settings.adoptTags) ? "borrowed" : "foreign";

@@ -1,0 +1,204 @@
+/**
+ * What the agent knew before its database was lost, from three views: what the kernel does, what the runtime was told, what
+ * the cloud has. The kernel decides which addresses are in use: one of which it has a trace is never given to another pod.
+ * The runtime says whose they are, and the name of a link proves it, since it follows from the attachment. An interface that
+ * the runtime does not know has a lease of an unknown attachment (`unknownAttachment`), until its DEL comes, GC or its end.
+ *
+ * @module
+ */
+import { type Ipv4, type Mac } from "../../../proto/addr.ts";
+import { type IpAddress, type Ipv6, isIpv6 } from "../../../proto/addr6.ts";
+import { type Attachment, attachmentKey } from "../../../proto/attachment.ts";
+import { type EniView } from "../cloud.ts";
+import { hostLinkName } from "../datapath/link-name.ts";
+import { type Bandwidth } from "../kernel.ts";
+import { type EniRecord } from "../pool/records.ts";
+import { type CacheEntry } from "./cache-entry.ts";
+
+/** What the kernel has of a pod: at least a link of ours, or a route to an address by one. */
+export type PodTraces = {
+  readonly hostName: string;
+  readonly hostMac?: Mac;
+  /** Of its alias, its routes and its neighbours. */
+  readonly addresses: readonly IpAddress[];
+  readonly podMac?: Mac;
+  /** Of the ENI whose mark its packets get. */
+  readonly slot?: number;
+};
+
+export type KernelView = {
+  readonly pods: readonly PodTraces[];
+  /** Devices of ENIs, and whose routing table leads to them. */
+  readonly enis: readonly { readonly slot: number; readonly mac: Mac }[];
+  /** An agent has worked here in this boot. */
+  readonly wasUsed: boolean;
+};
+
+/** An ENI that is ours, or used because of its tags. */
+export type OwnEni = { readonly view: EniView; readonly borrowed: boolean };
+
+export type RebuildInput = {
+  readonly kernel: KernelView;
+  readonly cache: readonly CacheEntry[];
+  /** `undefined` where there is no cloud. */
+  readonly enis: readonly OwnEni[] | undefined;
+  /** What could be given to pods, beside the addresses of `enis`: of the node's block. */
+  readonly block: readonly IpAddress[];
+};
+
+export type RebuiltLease = {
+  readonly attachment: Attachment;
+  /** What the pool knows the attachment by, also where the pod has the IPv6 address alone. */
+  readonly address: Ipv4;
+  readonly address6?: Ipv6;
+  readonly stack: "ipv4" | "dual" | "ipv6";
+  readonly slot: number;
+  readonly hostName: string;
+  readonly netns: string;
+  readonly pod: string;
+  readonly hostMac: string;
+  readonly podMac: string;
+  readonly bandwidth?: Bandwidth;
+};
+
+export type Rebuilt = {
+  readonly leases: readonly RebuiltLease[];
+  /** In the slots that the kernel has them in. The pool takes the others in by itself. */
+  readonly enis: readonly EniRecord[];
+  /** Nobody has them now, and somebody may have had them a moment ago. */
+  readonly cooling: readonly IpAddress[];
+  /** What does not fit together, one sentence each. */
+  readonly findings: readonly string[];
+};
+
+/** No caller can name it: networks have names. */
+export function unknownAttachment(hostName: string): Attachment {
+  return { network: "", containerId: hostName, ifName: "" };
+}
+
+export function isUnknown({ network }: Attachment): boolean {
+  return network === "";
+}
+
+/** The order of what is given does not matter: kernel and directories have none. */
+export function rebuild({ kernel, cache, enis, block }: RebuildInput): Rebuilt {
+  const findings: string[] = [];
+  const byLink = new Map(cache.map((entry) => [hostLinkName(entry.attachment), entry]));
+  const place = placeOf(kernel, enis ?? []);
+  const taken = new Set<IpAddress>(kernel.pods.flatMap(({ addresses }) => addresses));
+  const held = new Set<IpAddress>();
+  const leases: RebuiltLease[] = [];
+  for (const pod of [...kernel.pods].sort((a, b) => (a.hostName < b.hostName ? -1 : 1))) {
+    const entry = byLink.get(pod.hostName);
+    const lease = leaseOf(pod, entry, { place, enis, taken, findings });
+    if (lease === undefined) continue;
+    const twice = keptBy(lease).filter((address) => held.has(address));
+    if (twice.length > 0) {
+      findings.push(`${pod.hostName} has ${twice.join(", ")}, which another pod has: it gets no lease`);
+      continue;
+    }
+    for (const address of keptBy(lease)) held.add(address);
+    leases.push(lease);
+  }
+  const there = new Set(kernel.pods.map(({ hostName }) => hostName));
+  for (const [link, { attachment }] of byLink)
+    if (!there.has(link))
+      findings.push(`the runtime knows ${attachmentKey(attachment)}, of which the node has no interface`);
+  const ofEnis = (enis ?? []).flatMap(({ view }) => addressesOn(view));
+  const cooling = kernel.wasUsed ? [...ofEnis, ...block].filter((address) => !held.has(address)) : [];
+  return { leases, enis: eniRecords(kernel, enis ?? []), cooling, findings };
+}
+
+type Place = { readonly slot: number; readonly view?: EniView };
+
+/** The ENI that an address is on, by the cloud, in the slot where the kernel has it. */
+function placeOf({ enis }: KernelView, own: readonly OwnEni[]): (address: IpAddress) => Place | undefined {
+  const slots = new Map(enis.map(({ slot, mac }) => [mac, slot]));
+  const places = new Map<IpAddress, Place>();
+  for (const { view } of own) {
+    const slot = slots.get(view.mac);
+    if (slot === undefined) continue;
+    for (const address of addressesOn(view)) places.set(address, { slot, view });
+  }
+  return (address) => places.get(address);
+}
+
+function addressesOn({ primary, addresses, addresses6 }: EniView): readonly IpAddress[] {
+  return [...new Set<IpAddress>([primary, ...addresses, ...addresses6])];
+}
+
+type Sources = {
+  readonly place: (address: IpAddress) => Place | undefined;
+  readonly enis: RebuildInput["enis"];
+  /** By any pod. */
+  readonly taken: Set<IpAddress>;
+  readonly findings: string[];
+};
+
+function leaseOf(
+  pod: PodTraces,
+  entry: CacheEntry | undefined,
+  { place, enis, taken, findings }: Sources,
+): RebuiltLease | undefined {
+  const { hostName } = pod;
+  // The kernel's word; the runtime's where the kernel has lost it.
+  const addresses = pod.addresses.length > 0 ? pod.addresses : (entry?.addresses ?? []);
+  const v4 = addresses.find((address) => !isIpv6(address));
+  const address6 = addresses.find(isIpv6);
+  const known = v4 ?? address6;
+  if (known === undefined) {
+    findings.push(`${hostName} has no address, and the runtime does not know it: its DEL or GC removes it`);
+    return undefined;
+  }
+  if (entry !== undefined && !addresses.every((address) => entry.addresses.includes(address)))
+    findings.push(
+      `${hostName} has ${addresses.join(", ")}, the runtime was told ${entry.addresses.join(", ")}: the node's word counts`,
+    );
+  const at = place(known);
+  const slot = pod.slot ?? at?.slot ?? (enis === undefined ? 0 : undefined);
+  if (slot === undefined) {
+    findings.push(`${hostName} has ${known}, which is on no ENI of this node: it gets no lease`);
+    return undefined;
+  }
+  const address = v4 ?? partner(at?.view, taken);
+  if (address === undefined || isIpv6(address)) {
+    findings.push(`${hostName} has ${known} and its ENI no IPv4 address left to keep beside it: no lease`);
+    return undefined;
+  }
+  taken.add(address);
+  return {
+    attachment: entry?.attachment ?? unknownAttachment(hostName),
+    address,
+    ...(address6 !== undefined && { address6 }),
+    stack: v4 === undefined ? "ipv6" : address6 === undefined ? "ipv4" : "dual",
+    slot,
+    hostName,
+    netns: entry?.netns ?? "",
+    pod: entry?.pod ?? "",
+    hostMac: pod.hostMac ?? "",
+    podMac: pod.podMac ?? entry?.podMac ?? "",
+    ...(entry?.bandwidth !== undefined && { bandwidth: entry.bandwidth }),
+  };
+}
+
+/** The IPv4 address of a pod that has the IPv6 address of its pair alone shows nowhere; any that nobody has will do. */
+function partner(view: EniView | undefined, taken: ReadonlySet<IpAddress>): Ipv4 | undefined {
+  return view?.addresses.findLast((address) => !taken.has(address));
+}
+
+function keptBy({ address, address6 }: RebuiltLease): readonly IpAddress[] {
+  return address6 === undefined ? [address] : [address, address6];
+}
+
+/** An ENI keeps the slot that the kernel has it in: marks, tables and elements of pods that run lead there. */
+function eniRecords({ enis }: KernelView, own: readonly OwnEni[]): readonly EniRecord[] {
+  const slots = new Map(enis.map(({ slot, mac }) => [mac, slot]));
+  return own.flatMap(({ view, borrowed }): EniRecord[] => {
+    const slot = slots.get(view.mac);
+    if (slot === undefined || view.status !== "InUse") return [];
+    const { id, mac, primary, vSwitch } = view;
+    const facts = { id, mac, primary };
+    const common = { slot, vSwitch, ...(borrowed && { borrowed: true as const }) };
+    return [{ ...common, kind: "ready", facts, addresses: addressesOn(view), unassigning: [] }];
+  });
+}
