@@ -14,7 +14,7 @@ demo: setup ## The whole line with proof; DATAPATH=veth|overlay|underlay (root, 
 	@node test/demo/main.ts
 
 test: setup ## Everything CI runs: check, unit tests, kernel and end-to-end tests (root)
-	@pkg-config/setup.sh test runtime uml
+	@pkg-config/setup.sh test runtime uml-source
 	@test/run.sh
 
 test-unit: ## Tests that need no root

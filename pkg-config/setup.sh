@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing, and says what it does. Usage: pkg-config/setup.sh [node] [run] [plugin] [arm64] [test] [runtime] [podman] [uml] [uml-kernel] [bench]
+# Installs what is missing, and says what it does. Usage: pkg-config/setup.sh [node] [run] [plugin] [arm64] [test] [runtime] [podman] [uml] [uml-source] [uml-kernel] [bench]
 #   node   the packages of package-lock.json (Node 26 itself comes from there)
 #   run    commands that the simulated VPC and the kernel tests call: ip, nft, ping
 #   plugin what the static executable of the plugin is built with: musl-gcc, pip; the build does without where it cannot be had
@@ -8,7 +8,8 @@
 #   runtime  containerd, runc and the CNI project's loopback, which the plugin is tested with as kubelet would drive it
 #   podman   another runtime that the plugin is tested with where it is there
 #   uml    a Linux kernel that is a process, for what this machine's kernel lacks (ipvlan): x86-64 only; tests do without
-#   uml-kernel  such a kernel with nftables, built once from Debian's source (five minutes); for whole clusters on ipvlan
+#   uml-source  what such a kernel with nftables is built from, Debian's linux-source-6.1, and with; for whole clusters on ipvlan
+#   uml-kernel  that kernel, built once (five minutes); test/run.sh builds it beside the first tests
 #   bench  the peers that the benchmark runs beside us: the reference CNI plugins
 # A second run installs nothing.
 set -eu
@@ -96,7 +97,8 @@ uml_tools() {
   missing=$required
 }
 
-uml_kernel() {
+# Where the kernel is in the cache nothing is needed any more.
+uml_source() {
   uml_tools
   [ "$(uname -m)" = x86_64 ] && ! [ -x .cache/uml/linux ] || return 0
   required=$missing
@@ -105,13 +107,15 @@ uml_kernel() {
   for tool in flex bison bc make; do system "$tool" "$tool"; done
   system xz-utils xz
   system binutils strip
-  if (install_missing); then
-    say "building a kernel of User Mode Linux with nftables, once; this takes minutes"
-    test/uml/build-kernel.sh || say "it cannot be built: what needs ipvlan and nftables is not tested on this machine"
-  else
-    say "without these, what needs ipvlan and nftables is not tested on this machine"
-  fi
+  (install_missing) || say "without these, what needs ipvlan and nftables is not tested on this machine"
   missing=$required
+}
+
+uml_kernel() {
+  uml_source
+  [ -f /usr/src/linux-source-6.1.tar.xz ] && ! [ -x .cache/uml/linux ] || return 0
+  say "building a kernel of User Mode Linux with nftables from Debian's source, once; this takes five minutes"
+  test/uml/build-kernel.sh || say "it cannot be built: what needs ipvlan and nftables is not tested on this machine"
 }
 
 for part in "$@"; do
@@ -143,6 +147,7 @@ for part in "$@"; do
       ;;
     podman) system podman podman ;;
     uml) uml_tools ;;
+    uml-source) uml_source ;;
     uml-kernel) uml_kernel ;;
     bench)
       system containernetworking-plugins /usr/lib/cni/ptp

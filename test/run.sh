@@ -12,7 +12,11 @@ TEST_FAILURES=$(mktemp)
 # Which packets pass on which datapath (test/matrix).
 TEST_MATRIX=$(mktemp)
 export TEST_NOTES TEST_FAILURES TEST_MATRIX
-trap 'rm -f "$TEST_NOTES" "$TEST_FAILURES" "$TEST_MATRIX"' EXIT
+# What the build of a kernel says, which runs beside the first steps.
+kernel_log=$(mktemp)
+kernel=""
+trap '[ -z "$kernel" ] || kill "$kernel"; rm -f "$TEST_NOTES" "$TEST_FAILURES" "$TEST_MATRIX" "$kernel_log"' EXIT
+trap 'exit 1' INT TERM HUP
 
 # step TITLE COMMAND...: one line of progress, the output, the verdict.
 step() {
@@ -28,9 +32,28 @@ step() {
   fi
 }
 
+# IPVLAN is tested on User Mode Linux. Its kernel takes five minutes, once, on both processors; what must not be disturbed
+# waits for it.
+start_kernel() {
+  [ -f /usr/src/linux-source-6.1.tar.xz ] && [ ! -x .cache/uml/linux ] || return 0
+  echo "== kernel for IPVLAN: built meanwhile from Debian's linux-source-6.1, once"
+  test/uml/build-kernel.sh 2>"$kernel_log" &
+  kernel=$!
+}
+
+await_kernel() {
+  [ -n "$kernel" ] || return 0
+  echo "== kernel for IPVLAN"
+  tail -n 1 -f --pid="$kernel" "$kernel_log"
+  wait "$kernel" || echo "the kernel for IPVLAN could not be built: $(tail -n 1 "$kernel_log")" >>"$TEST_NOTES"
+  kernel=""
+}
+
+start_kernel
 for check in types lint format layers unused docs; do step "$check" npm run -s "$check"; done
 step "build" npm run -s bundle
 step "unit tests (no root)" npm run -s test
+await_kernel
 step "kernel and end-to-end tests (root)" npm run -s test:root
 for datapath in veth overlay underlay; do step "demo: $datapath" env DATAPATH=$datapath node test/demo/main.ts; done
 cat "$TEST_MATRIX"

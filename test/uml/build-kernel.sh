@@ -2,9 +2,13 @@
 # Builds the kernel of User Mode Linux from Debian's source into .cache/uml/linux, once: that of the package has no nftables of
 # the families ip, ip6, inet, arp and netdev, which the agent and the simulated VPC are made with. Everything is built in, so it
 # boots faster, too. Five minutes of two processors and 2 GB of disk, which are given back; `pkg-config/setup.sh uml-kernel`
-# installs what it needs.
+# installs what it needs. Says on standard error every quarter of a minute how far it is.
 set -eu
 cache=$(cd "$(dirname "$0")/../.." && pwd)/.cache/uml
+mkdir -p "$cache"
+# Another one builds it already, for another command of this checkout: waited for.
+exec 9>"$cache/.building"
+flock 9
 [ ! -x "$cache/linux" ] || exit 0
 source=/usr/src/linux-source-6.1.tar.xz
 [ -f "$source" ] || { echo "$source is missing: it comes with the package linux-source-6.1" >&2; exit 1; }
@@ -39,10 +43,10 @@ needed="
   DUMMY HOSTFS IPV6 IPVLAN IP_MULTIPLE_TABLES NET_ACT_SKBEDIT NET_CLS_MATCHALL NET_SCH_TBF NFT_MASQ NFT_NAT NFT_OBJREF NF_CT_NETLINK
   NF_TABLES_ARP NF_TABLES_INET NF_TABLES_IPV4 NF_TABLES_IPV6 NF_TABLES_NETDEV OVERLAY_FS VETH VXLAN"
 
-mkdir -p "$cache"
 work=$(mktemp -d "$cache/build.XXXXXX")
+compiler=""
 trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM
+trap '[ -z "$compiler" ] || kill "$compiler" && wait; exit 1' INT TERM HUP
 tar -xf "$source" -C "$work" --strip-components=1
 cd "$work"
 export ARCH=um
@@ -53,6 +57,15 @@ make -s olddefconfig
 for option in $needed; do
   grep -q "^CONFIG_$option=y$" .config || { echo "the source has no option $option" >&2; exit 1; }
 done
-make -s -j"$(nproc)" linux >"$cache/build.log" 2>&1 || { tail -20 "$cache/build.log" >&2; exit 1; }
+make -j"$(nproc)" linux >"$cache/build.log" 2>&1 &
+compiler=$!
+seconds=0
+while kill -0 "$compiler" 2>/dev/null; do
+  sleep 1
+  seconds=$((seconds + 1))
+  [ $((seconds % 15)) != 0 ] || echo "kernel for IPVLAN: $(grep -c '^  CC' "$cache/build.log") files compiled after $seconds s" >&2
+done
+wait "$compiler" || { tail -20 "$cache/build.log" >&2; exit 1; }
+compiler=""
 strip -o "$cache/.linux" linux
 mv "$cache/.linux" "$cache/linux"
