@@ -137,7 +137,8 @@ describe("bandwidthRequest()", () => {
       expect(ofAnnotations({ "kubernetes.io/egress-bandwidth": text })).toBe(
         `runtimeConfig["io.kubernetes.cri.pod-annotations"]["kubernetes.io/egress-bandwidth"] is ${JSON.stringify(text)}; wanted is bits a second from 1k to 1P, such as "10M" for ten megabits a second`,
       );
-    for (const text of ["0", "-1M", "1X", "M"])
+    // A small b is for bits: eight times less than what the rest says.
+    for (const text of ["0", "-1M", "1X", "M", "10Mb", "10mb", "10Mbit", "99999T"])
       expect(ofAnnotations({ "k8s.aliyun.com/ingress-bandwidth": text })).toContain(
         `is ${JSON.stringify(text)}; wanted is bytes a second`,
       );

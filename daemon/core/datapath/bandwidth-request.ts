@@ -139,7 +139,7 @@ function quantity(text: string): number | undefined {
   return Math.ceil(Number(digits) * unit);
 }
 
-const ALIYUN = /^(\d+\.?\d*|\.\d+)(?:([KMGT])(?:I?B)?|B)?$/i;
+const ALIYUN = /^(\d+\.?\d*|\.\d+)(?:([KMGTkmgt])(?:[Ii]?B)?|B)?$/;
 
 /** Bytes a second, as bits. */
 function aliyunBits(text: string): number | undefined {
