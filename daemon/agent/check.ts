@@ -12,7 +12,7 @@ import { resultDifferences } from "../core/check/prev-result.ts";
 import { isUnknown } from "../core/rebuild/rebuild.ts";
 import { type CheckCall } from "../rpc/request.ts";
 import { type LeaseRow } from "../store/schema.ts";
-import { attachmentOf, heldBy, keptByLease, linkedPods, podIps, podLink, type Pods } from "./leases.ts";
+import { attachmentOf, heldBy, keptByLease, podIps, podLink, type Pods } from "./leases.ts";
 import { sleep, SYSTEM_TIMERS } from "./timers.ts";
 
 /** CHECK may come right after ADD: what differs is looked at once more after this time. */
@@ -91,6 +91,11 @@ export async function mendAll(pods: Pods): Promise<void> {
   for (const lease of await running(pods)) await mend(pods, lease);
 }
 
+/** The same for those that were seen to have changed. */
+export async function mendSuspects(pods: Pods, isSuspect: (lease: LeaseRow) => boolean): Promise<void> {
+  for (const lease of (await running(pods)).filter(isSuspect)) await mend(pods, lease);
+}
+
 async function mend(pods: Pods, lease: LeaseRow): Promise<void> {
   const key = attachmentKey(attachmentOf(lease));
   using lock = pods.locks.tryLock(key);
@@ -105,12 +110,13 @@ async function mend(pods: Pods, lease: LeaseRow): Promise<void> {
   else pods.log.error({ ...about, fault: made.fault }, "the pod's interface could not be mended");
 }
 
-/** Leases of pods whose namespace and link are there. */
+/** Leases of pods whose namespace and link are there, whatever the link is called. */
 async function running(pods: Pods): Promise<readonly LeaseRow[]> {
-  const linked = await linkedPods(pods);
-  if (!linked.ok) return [];
-  return [...pods.held]
-    .filter(([key, { state }]) => state === "done" && linked.value.has(key))
-    .map(([, lease]) => lease)
-    .filter(({ netns }) => pods.checkNetns(netns).ok);
+  const traces = await pods.kernel.podTraces();
+  if (!traces.ok) return [];
+  const linked = new Set(traces.value.map(({ address }) => address));
+  return [...pods.held.values()].filter(
+    (lease) =>
+      lease.state === "done" && podIps(lease).some((ip) => linked.has(ip)) && pods.checkNetns(lease.netns).ok,
+  );
 }

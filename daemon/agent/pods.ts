@@ -9,7 +9,8 @@ import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type AgentApi } from "../rpc/server.ts";
 import { attach } from "./attach.ts";
-import { check, checkAll, mendAll } from "./check.ts";
+import { type LeaseRow } from "../store/schema.ts";
+import { check, checkAll, mendAll, mendSuspects } from "./check.ts";
 import { collectGarbage, sweep } from "./gc.ts";
 import { heldBy, type Pods, type PodsOptions, remove } from "./leases.ts";
 import { openLocks } from "./locks.ts";
@@ -29,6 +30,8 @@ export type OpenPods = Omit<AgentApi, "status"> & {
   readonly checkAll: () => Promise<readonly string[]>;
   /** Makes it again. */
   readonly mendAll: () => Promise<void>;
+  /** Makes again what of these is not as it was made. */
+  readonly mendSuspects: (isSuspect: (lease: LeaseRow) => boolean) => Promise<void>;
 };
 
 /** How long a DEL from the spool waits for another call; it is tried again later. */
@@ -65,6 +68,7 @@ export function openPods(options: PodsOptions): OpenPods {
     sweep: () => sweep(pods),
     checkAll: () => checkAll(pods),
     mendAll: () => mendAll(pods),
+    mendSuspects: (isSuspect) => mendSuspects(pods, isSuspect),
   };
 }
 

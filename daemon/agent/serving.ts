@@ -16,6 +16,7 @@ import { type LeaseRow } from "../store/schema.ts";
 import { type Store } from "../store/store.ts";
 import { type Datapath } from "./datapath.ts";
 import { stillUsed } from "./drain.ts";
+import { openDrift } from "./drift.ts";
 import { sentence, type StartFault } from "./facts.ts";
 import { type Host, SYSTEM_HOST } from "./host.ts";
 import { watchIdle } from "./idle.ts";
@@ -50,7 +51,7 @@ export type Base = {
 
 /** The part of it that the agent's own code works with: all edges are behind their ports. */
 export type ServingBase = Omit<Base, "kernel"> & {
-  readonly kernel: Kernel & Pick<OpenKernel, "giveBackMemory">;
+  readonly kernel: Kernel & Pick<OpenKernel, "giveBackMemory" | "watchDrift">;
 };
 
 /** Where addresses come from, and what the datapath of the node consists of. */
@@ -118,6 +119,11 @@ export async function openServing(
 ): Promise<Omit<Running, typeof Symbol.asyncDispose>> {
   const { kernel, spool, leases, options, host } = base;
   const { loop, pods, status } = openState(base, supply, stack);
+  const onBug = (error: unknown): void => options.log.error({ err: error }, "a repair failed by a bug");
+  const drift = stack.use(openDrift({ pods, status, timers: host.timers, onBug }));
+  const watched = await kernel.watchDrift((suspect) => drift.suspect(suspect));
+  if (watched.ok) stack.use(watched.value);
+  else options.log.warn({ fault: watched.fault }, "changes by others are found by looking alone");
   base.late.pods = pods;
   // No DEL is begun while the parts close that it needs.
   stack.defer(() => spool[Symbol.asyncDispose]());

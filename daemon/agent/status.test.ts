@@ -50,7 +50,7 @@ describe("openStatus()", () => {
     const datapath: Datapath = { missing: [], mends: true, asked: [] };
     using watch = open(lab.pool, datapath);
     expect(await watch.status()).toEqual(ok(undefined));
-    expect(datapath.asked).toEqual(["check"]);
+    expect(datapath.asked).toEqual(["check pods"]);
     datapath.missing = ["rule 512 is missing"];
     await vi.advanceTimersByTimeAsync(CHECK_AGE_MAX_MS + 2000);
     expect(datapath.asked.slice(1)).toEqual(["check", "mend", "check pods"]);

@@ -36,6 +36,8 @@ export type StatusOptions = {
 export type StatusWatch = Disposable & {
   /** The pool has changed. */
   readonly onPool: (pool: Pool) => void;
+  /** Somebody else may have changed something: it is looked at soon, and mended. `pods`: of pods, too. */
+  readonly suspect: (pods: boolean) => void;
   /** The answer to the CNI command, within `LOOK_WAIT_MS`. */
   readonly status: () => Promise<Result<void>>;
 };
@@ -100,6 +102,7 @@ export function openStatus(options: StatusOptions): StatusWatch {
   let timer = poll();
   return {
     onPool,
+    suspect: (pods) => dispatch({ kind: "suspected", pods }),
     async status() {
       onPool(options.pool());
       dispatch({ kind: "ticked" });

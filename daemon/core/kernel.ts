@@ -68,6 +68,18 @@ export type PodInterfaces = {
 /** One address of a pod's host side, as the kernel has it. `hostName`: see `PodLink`. */
 export type PodTrace = { readonly address: IpAddress; readonly hostName: string };
 
+/** What may not be as it was made, since somebody else changed it. */
+export type Suspect =
+  /** Anything: something was not heard, or it concerns all. */
+  | { readonly kind: "all" }
+  /** What all pods share. */
+  | { readonly kind: "node" }
+  /** What hangs on the host's end of the link of the pod with this address. `link`: how its device is now. */
+  | { readonly kind: "pod"; readonly address: IpAddress; readonly link?: SeenLink };
+
+/** `isUp`: it is there, and IFF_UP. */
+export type SeenLink = { readonly hostName: string; readonly isUp: boolean };
+
 /** All calls may be repeated: done already is done. A failure leaves nothing behind. */
 export type Kernel = {
   /** The part that all pods share: one table with one rule, the nftables map. */

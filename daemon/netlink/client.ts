@@ -7,7 +7,7 @@
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { decodeAck, decodeDone, errnoName } from "./codec/error.ts";
-import { messagesOf, NLM_F, NLMSG, type RawMessage } from "./codec/header.ts";
+import { HEADER_BYTES, messagesOf, NLM_F, NLMSG, portOf, type RawMessage } from "./codec/header.ts";
 import { type AckPolicy, batch, nextSeq, type Request } from "./codec/request.ts";
 import {
   type Exchange,
@@ -61,6 +61,8 @@ export const GONE: ReadonlySet<string> = new Set(["ENOENT", "ESRCH", "ENODEV"]);
 const DUMP_TRIES = 5;
 
 export type Client = {
+  /** Whether a notification with this port is about what one of these sockets of the node's namespace asked for. */
+  isOwn(port: number): boolean;
   /**
    * Sends the calls in order, up to the first with a refusal. Each has its answers; the failure is a fault only where
    * the sockets themselves failed (then some of the requests may have been carried out).
@@ -77,6 +79,7 @@ export type Client = {
 
 export function openClient(thread: SocketThread): Client {
   let seq = 1;
+  const ports = new Set<number>();
 
   function lineUp(call: Call): { readonly exchange: Exchange; readonly seqs: readonly number[] } {
     if (call.family === "files") return { exchange: { ...call, tolerated: call.tolerated ?? [] }, seqs: [] };
@@ -96,12 +99,19 @@ export function openClient(thread: SocketThread): Client {
     });
     if (result.kind !== "exchanged") return failed(jobFault("netlink", result));
     const answers: (readonly Answer[])[] = [];
-    for (const [index, { seqs }] of lined.entries()) {
-      const read = readOutcome(result.outcomes[index], seqs);
+    for (const [index, { exchange, seqs }] of lined.entries()) {
+      const outcome = result.outcomes[index];
+      if (exchange.netnsFd === undefined && outcome?.kind === "answered") learnPort(outcome.bytes);
+      const read = readOutcome(outcome, seqs);
       if (!read.ok) return read;
       answers.push(read.value);
     }
     return ok(answers);
+  }
+
+  /** Every answer bears the port of the socket that asked. There are few: a socket lives until it fails. */
+  function learnPort(bytes: Uint8Array): void {
+    if (bytes.length >= HEADER_BYTES) ports.add(portOf(bytes));
   }
 
   async function dumpOnce(
@@ -116,6 +126,7 @@ export function openClient(thread: SocketThread): Client {
   }
 
   return {
+    isOwn: (port) => ports.has(port),
     ask,
     async dump(what, request, decode, place) {
       for (let tries = 1; tries <= DUMP_TRIES; tries++) {

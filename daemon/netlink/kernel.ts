@@ -5,7 +5,7 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { type Kernel, type PodLink } from "../core/kernel.ts";
+import { type Kernel, type PodLink, type Suspect } from "../core/kernel.ts";
 import { DELETION_BOUNDS, type DeletionBounds } from "../core/datapath/deletion.ts";
 import { type KernelView } from "../core/rebuild/rebuild.ts";
 import { ok, type Result } from "../../proto/result.ts";
@@ -17,6 +17,7 @@ import { openClient } from "./client.ts";
 import { openStale } from "./connections.ts";
 import { withIpvlan } from "./datapaths.ts";
 import { openDoomed } from "./doomed.ts";
+import { withDrift } from "./drift.ts";
 import { configureEni, type EniPorts, forgetEni, mtuOf, prepareEni } from "./eni.ts";
 import { prepareHost } from "./host.ts";
 import { hostFacts } from "./ipv6.ts";
@@ -47,6 +48,8 @@ export type OpenKernel = Kernel &
     survey(): Promise<Result<KernelView>>;
     /** How often links of detached pods were deleted: many pods share one deletion. */
     linkDeletions(): number;
+    /** Calls `onSuspect` with what others may have changed, until disposal. What this kernel does itself is no news. */
+    watchDrift(onSuspect: (suspect: Suspect) => void): Promise<Result<AsyncDisposable>>;
     /** Gives memory of the process back that nobody uses. */
     giveBackMemory(): Promise<void>;
     readonly ipvlan: IpvlanUse;
@@ -85,8 +88,8 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
     },
     awaitEni: (mac, signal) => arrivals.wait(mac, signal),
     prepareEni: (slot) => prepareEni(enis, slot),
-    configureEni: (eni) => configureEni(enis, eni),
     mtuOf: (ifIndex) => mtuOf(client, ifIndex),
+    configureEni: (eni) => configureEni(enis, eni),
     forgetEni: (slot) => forgetEni(enis, slot),
     async attachPod(pod) {
       doomed.busy();
@@ -107,12 +110,14 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
       return deleted.ok ? cleaned : deleted;
     },
   };
-  const both = withIpvlan(kernel, ipvlan);
+  const heard = withDrift(withIpvlan(kernel, ipvlan), thread, client);
+  const both = heard.kernel;
   return {
     ...both,
     ipvlan,
     survey: () => surveyNode(client, host),
     thread,
+    watchDrift: heard.watch,
     linkDeletions: () => doomed.deletions(),
     async giveBackMemory() {
       await thread.run({ kind: "relieve" });

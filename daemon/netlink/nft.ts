@@ -11,12 +11,21 @@ import { errorCode } from "./netns.ts";
 /** It takes 5 to 20 ms. */
 const TIMEOUT_MS = 10_000;
 
+/** Of the last processes: a socket of nft(8) has the number of its process as its port. */
+const pids: number[] = [];
+const PIDS_MAX = 64;
+
+/** Whether a notification with this port is about what `runNft` did. */
+export function isOwnNft(port: number): boolean {
+  return pids.includes(port);
+}
+
 /** Runs `text` as one transaction in the node's namespace. `nodeNetns`: its path where it is not the process's own. */
 export function runNft(text: string, nodeNetns: string | undefined): Promise<Result<void>> {
   const [file, args] =
     nodeNetns === undefined ? ["nft", [text]] : ["nsenter", [`--net=${nodeNetns}`, "nft", text]];
   return new Promise((resolve) => {
-    execFile(file, args, { timeout: TIMEOUT_MS }, (error, _, stderr) => {
+    const child = execFile(file, args, { timeout: TIMEOUT_MS }, (error, _, stderr) => {
       if (error === null) return resolve(ok(undefined));
       const errno =
         error.killed === true ? "ETIMEDOUT" : error.code === "ENOENT" ? "ENOENT" : errnoOf(stderr);
@@ -26,6 +35,8 @@ export function runNft(text: string, nodeNetns: string | undefined): Promise<Res
           : (firstLine(stderr) ?? errorCode(error));
       return resolve(failed({ kind: "kernel", op: `nft, ${firstLine(text) ?? ""} …`, errno, extAck }));
     });
+    pids.push(child.pid ?? 0);
+    pids.splice(0, pids.length - PIDS_MAX);
   });
 }
 

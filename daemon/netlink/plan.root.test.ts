@@ -109,6 +109,7 @@ function dyingClient(messages: number): Client {
       return failed({ kind: "not-ready", reason: "the process is dead" });
     },
     dump: (...call) => client.dump(...call),
+    isOwn: (port) => client.isOwn(port),
   };
 }
 

@@ -5,7 +5,7 @@
  */
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { GROUP, podAlias, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
+import { addressesOfAlias, GROUP, podAlias, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
 import {
   type PodEnds,
   POD_ENDS_BYTES,
@@ -21,10 +21,10 @@ import { planVethLimits } from "../core/datapath/traffic.ts";
 import { type PodInterfaces, type PodLink, type PodTrace } from "../core/kernel.ts";
 import { isIpv6 } from "../../proto/addr6.ts";
 import { type Applied, applyPlan, removePlan } from "./apply.ts";
-import { type Client } from "./client.ts";
+import { answerFault, type Client } from "./client.ts";
 import { dumpLinks } from "./codec/dump.ts";
 import { AF } from "./codec/ip.ts";
-import { decodeLink, getLink, type Link, type LinkKey } from "./codec/link.ts";
+import { decodeLink, getLink, type Link, type LinkKey, setLink } from "./codec/link.ts";
 import { type Route } from "./codec/route.ts";
 import { arePeers } from "./differ-link.ts";
 import { type Limits, makeLimits, mendLimits } from "./limits.ts";
@@ -62,6 +62,11 @@ export async function attachPod(ports: PodPorts, pod: PodLink): Promise<Result<P
       const there = await findPod(ports.client, pod, netns.fd);
       if (!there.ok) return there;
       if (there.value.kind === "pod") return await attachAgain(ports, pod, there.value.ends, netns.fd);
+      if (there.value.kind === "renamed") {
+        const named = await rename(ports.client, there.value.hostIndex, pod.hostName);
+        if (!named.ok) return named;
+        continue;
+      }
       const deleted = there.value.kind === "doomed" ? await ports.deleteDoomed() : there;
       if (!deleted.ok) return deleted;
     } else if (isThere("element", applied)) {
@@ -100,6 +105,15 @@ async function limited(
   return made;
 }
 
+/** `ip link set DEV name NAME`. */
+async function rename(client: Client, index: number, name: string): Promise<Result<void>> {
+  const answers = await client.ask([{ family: "route", requests: [setLink({ index, name })], ack: "each" }]);
+  if (!answers.ok) return answers;
+  const answer = answers.value[0]?.[0];
+  if (answer?.kind === "done") return ok(undefined);
+  return failed(answerFault(`ip link set ${index} name ${name}`, answer));
+}
+
 /** The limits at the host's end. */
 export function limitsOf({ hostName, mtu, bandwidth = {} }: PodLink, hostIndex: number): Limits {
   const device = { name: hostName, ifIndex: hostIndex };
@@ -117,6 +131,8 @@ type Found =
   | { readonly kind: "nobody" }
   /** This very pod. */
   | { readonly kind: "pod"; readonly ends: PodEnds }
+  /** This very pod, whose host's end has another name. */
+  | { readonly kind: "renamed"; readonly hostIndex: number }
   /** A pod that is gone, whose link is to be deleted. */
   | { readonly kind: "doomed" };
 
@@ -136,6 +152,10 @@ async function findPod(client: Client, pod: PodLink, podFd: number): Promise<Res
   const other = await lookUp(client, { index: podLink.link ?? 0 });
   if (!other.ok) return other;
   if (other.value?.group === GROUP.doomed && arePeers(other.value, podLink)) return ok({ kind: "doomed" });
+  const alias = podAlias(pod.addresses);
+  // Somebody has renamed it.
+  if (hostLink === undefined && isOurs(other.value, alias) && arePeers(other.value, podLink))
+    return ok({ kind: "renamed", hostIndex: other.value.index });
   const taken: Fault = { kind: "interface-exists", ifName: pod.ifName, netns: pod.netns };
   if (hostLink?.address === undefined || podLink.address === undefined) return failed(taken);
   const ends: PodEnds = {
@@ -144,11 +164,13 @@ async function findPod(client: Client, pod: PodLink, podFd: number): Promise<Res
     podIndex: podLink.index,
     podMac: podLink.address,
   };
-  const alias = podAlias(pod.addresses);
-  // Without an alias: its making was cut short right behind its birth.
-  const isOurs = hostLink.group === GROUP.pods && (hostLink.alias ?? alias) === alias;
-  const same = isOurs && arePeers(hostLink, podLink);
+  const same = isOurs(hostLink, alias) && arePeers(hostLink, podLink);
   return same ? ok({ kind: "pod", ends }) : failed(taken);
+}
+
+/** Without an alias: its making was cut short right behind its birth. */
+function isOurs(link: Link | undefined, alias: string): link is Link {
+  return link?.group === GROUP.pods && (link.alias ?? alias) === alias;
 }
 
 async function lookUp(client: Client, key: LinkKey, netnsFd?: number): Promise<Result<Link | undefined>> {
@@ -169,10 +191,19 @@ async function asBadNetns(client: Client, pod: PodLink, podFd: number, fault: Fa
   return entered.ok ? fault : { kind: "bad-netns", path: pod.netns, reason: "it is not a network namespace" };
 }
 
-/** See `Kernel.podTraces`. */
+/** See `Kernel.podTraces`. A route may be gone by somebody's mistake: the link says for whom it was made. */
 export async function podTraces(client: Client, host: HostFacts): Promise<Result<readonly PodTrace[]>> {
-  const traces = await podRoutes(client, host);
-  return traces.ok ? ok(traces.value.map(({ address, hostName }) => ({ address, hostName }))) : traces;
+  const routes = await podRoutes(client, host);
+  if (!routes.ok) return routes;
+  const links = await client.dump("ip link show", dumpLinks({ kind: "veth" }), decodeLink);
+  if (!links.ok) return links;
+  const traces = [
+    ...routes.value.map(({ address, hostName }) => ({ address, hostName })),
+    ...links.value.flatMap(({ group, alias = "", name = "" }) =>
+      group === GROUP.pods ? addressesOfAlias(alias).map((address) => ({ address, hostName: name })) : [],
+    ),
+  ];
+  return ok([...new Map(traces.map((trace) => [`${trace.hostName} ${trace.address}`, trace])).values()]);
 }
 
 /** A pod's route, with the device it leads to. */

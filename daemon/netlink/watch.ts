@@ -42,7 +42,7 @@ const PROTOCOLS: Readonly<Record<SocketFamily, number>> = { route: 0, netfilter:
 /** What can be listened to: groups of one family, as bits (`nl_groups` of `struct sockaddr_nl`). */
 export type Groups = { readonly family: SocketFamily; readonly bits: number };
 
-/** RTMGRP_* of <linux/rtnetlink.h>; those of rules are 1 << (RTNLGRP_*_RULE - 1). */
+/** RTMGRP_* of <linux/rtnetlink.h>; the last four are 1 << (RTNLGRP_* - 1). */
 export const RTMGRP = {
   LINK: 0x1,
   NEIGH: 0x4,
@@ -52,6 +52,8 @@ export const RTMGRP = {
   IPV6_ADDRESS: 0x100,
   IPV6_ROUTE: 0x400,
   IPV6_RULE: 0x4_0000,
+  IPV4_NETCONF: 0x80_0000,
+  IPV6_NETCONF: 0x100_0000,
 } as const;
 
 /** NFNLGRP_NFTABLES of <linux/netfilter/nfnetlink.h> is 7. */

@@ -126,6 +126,8 @@ function portFor(machine: Machine, life: Life): ServingBase["kernel"] {
     prepareHost: () => effect(done),
     prepareEni: () => effect(done),
     giveBackMemory: () => effect(() => undefined),
+    // Nobody tells the agent what others change: it has to find it by looking.
+    watchDrift: () => effect(() => ok({ [Symbol.asyncDispose]: () => Promise.resolve() })),
     mtuOf: () => effect(() => (fails(machine) ? failed(BROKEN) : ok(1500))),
     cleanHost: () => effect(done),
     awaitEni: (mac, signal) => life.during(arrival(machine, mac, signal)),

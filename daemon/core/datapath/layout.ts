@@ -20,7 +20,7 @@
  * @module
  */
 import { type Ipv4, parseIpv4 } from "../../../proto/addr.ts";
-import { type IpAddress, type Ipv6, isIpv6, parseIpv6 } from "../../../proto/addr6.ts";
+import { type IpAddress, type Ipv6, isIpv6, parseIp, parseIpv6 } from "../../../proto/addr6.ts";
 import { type PodAddresses } from "../kernel.ts";
 
 /** Of routes, rules and neighbours (RTPROT_*): free in <linux/rtnetlink.h> and in iproute2's rt_protos. */
@@ -92,6 +92,11 @@ export function eniTable(slot: number): number {
   return TABLE_PODS + 1 + checkedSlot(slot);
 }
 
+/** The table of pods, or of any ENI. */
+export function isOurTable(table: number): boolean {
+  return table >= TABLE_PODS && table <= eniTable(SLOT_MAX);
+}
+
 /** The mark of packets of an ENI's pods, within `MARK_MASK`. */
 export function eniMark(slot: number): number {
   return (checkedSlot(slot) + 1) * MARK_UNIT;
@@ -113,6 +118,12 @@ export const POD_ALIAS = "terway:";
 /** IFLA_IFALIAS of the host's end of a pod's link: what it was made for, for people and for a repeated call. */
 export function podAlias(addresses: PodAddresses): string {
   return `${POD_ALIAS}${addressesOf(addresses).join(",")}`;
+}
+
+/** Those that `podAlias` made an alias of; none for any other. */
+export function addressesOfAlias(alias: string): readonly IpAddress[] {
+  const [, list = ""] = /^terway:(.+)/.exec(alias) ?? [];
+  return list.split(",").flatMap((text) => parseIp(text) ?? []);
 }
 
 /** Those that there are, IPv4 first. */

@@ -159,6 +159,11 @@ const [LOCAL_BIT, GROUP_BIT] = [0x02, 0x01];
 /** Indexes that we choose: above what the kernel gives by itself on a node, and within 16 bits, which some BPF programs keep. */
 const [INDEX_MIN, INDEX_MAX] = [16_384, 65_535];
 
+/** Whether a device of a pod may have this index. */
+export function isPodIndex(ifIndex: number): boolean {
+  return ifIndex >= INDEX_MIN && ifIndex <= INDEX_MAX;
+}
+
 /** Bytes that `podEnds` takes. */
 export const POD_ENDS_BYTES = 16;
 

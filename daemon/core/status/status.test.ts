@@ -5,6 +5,7 @@ import { ok } from "../../../proto/result.ts";
 import { type Outlook } from "../pool/outlook.ts";
 import {
   CHECK_AGE_MAX_MS,
+  PODS_AGE_MAX_MS,
   STARVED_HOLD_MS,
   STATUS_AT_START,
   type StatusEffect,
@@ -71,13 +72,19 @@ describe("verdict()", () => {
 describe("stepStatus()", () => {
   const CHECKING: StatusState = { doing: "checking", broken: [] };
   const CHECK: StatusEffect = { kind: "check", pods: false };
+  /** Its pods were looked at. */
+  const SEEN: StatusState = { doing: "nothing", broken: [], podsCheckedMs: 0 };
+
+  it("looks at all at the start", () => {
+    expect(after([{ kind: "ticked", nowMs: 5 }]).effects).toEqual([{ kind: "check", pods: true }]);
+  });
 
   it("looks at the datapath when the last look is too old, once at a time", () => {
-    const first = after([{ kind: "ticked", nowMs: 5 }]);
-    expect(first).toEqual({ state: CHECKING, effects: [CHECK] });
+    const first = after([{ kind: "ticked", nowMs: 5 }], SEEN);
+    expect(first).toEqual({ state: { ...CHECKING, podsCheckedMs: 0 }, effects: [CHECK] });
     expect(after([{ kind: "ticked", nowMs: 6 }], first.state)).toEqual({ state: first.state, effects: [] });
     const checked = after([{ kind: "checked", differences: [], nowMs: 7 }], first.state);
-    expect(checked).toEqual({ state: { doing: "nothing", broken: [], checkedMs: 7 }, effects: [] });
+    expect(checked).toEqual({ state: { ...SEEN, checkedMs: 7 }, effects: [] });
     expect(after([{ kind: "ticked", nowMs: 7 + CHECK_AGE_MAX_MS - 1 }], checked.state).effects).toEqual([]);
     expect(after([{ kind: "ticked", nowMs: 7 + CHECK_AGE_MAX_MS }], checked.state).effects).toEqual([CHECK]);
   });
@@ -92,6 +99,35 @@ describe("stepStatus()", () => {
     expect(fine).toEqual({ state: { doing: "nothing", broken: [], checkedMs: 3 }, effects: [] });
     const broken = after([{ kind: "checked", differences: ["rule"], nowMs: 3 }], rechecking.state);
     expect(broken).toEqual({ state: { doing: "nothing", broken: ["rule"], checkedMs: 3 }, effects: [] });
+  });
+
+  it("looks at once at what is suspected, and again where a look may have been too early", () => {
+    const fresh: StatusState = { ...SEEN, checkedMs: 10 };
+    const suspected = after([{ kind: "suspected", pods: false, nowMs: 11 }], fresh);
+    expect(suspected).toEqual({ state: { ...fresh, doing: "checking" }, effects: [CHECK] });
+    const twice = after(
+      [
+        { kind: "suspected", pods: true, nowMs: 12 },
+        { kind: "suspected", pods: false, nowMs: 13 },
+        { kind: "checked", differences: [], nowMs: 14 },
+      ],
+      suspected.state,
+    );
+    expect(twice.state).toMatchObject({ doing: "nothing", suspected: "pods" });
+    expect(after([{ kind: "ticked", nowMs: 15 }], twice.state)).toEqual({
+      state: { doing: "checking", broken: [], checkedMs: 14, podsCheckedMs: 15 },
+      effects: [{ kind: "check", pods: true }],
+    });
+  });
+
+  it("looks at all pods now and then", () => {
+    const fresh: StatusState = { doing: "nothing", broken: [], checkedMs: 0, podsCheckedMs: 0 };
+    const early = after([{ kind: "ticked", nowMs: PODS_AGE_MAX_MS - 1 }], fresh);
+    expect(early.effects).toEqual([CHECK]);
+    const due = after([{ kind: "ticked", nowMs: PODS_AGE_MAX_MS }], fresh);
+    expect(due.effects).toEqual([{ kind: "check", pods: true }]);
+    const checked = after([{ kind: "checked", differences: [], nowMs: PODS_AGE_MAX_MS + 5 }], due.state);
+    expect(checked.state.podsCheckedMs).toBe(PODS_AGE_MAX_MS);
   });
 
   it("goes on speaking of it until a look finds nothing", () => {
@@ -122,6 +158,7 @@ describe("stepStatus(), whatever happens", () => {
   const event = fc.oneof(
     fc.constantFrom(STARVED, SERVES).map((outlook) => ({ kind: "outlook" as const, outlook })),
     fc.constant({ kind: "ticked" as const }),
+    fc.boolean().map((pods) => ({ kind: "suspected" as const, pods })),
     fc.constantFrom([], ["rule"]).map((differences) => ({ kind: "checked" as const, differences })),
     fc.constant({ kind: "mended" as const }),
   );

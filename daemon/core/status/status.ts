@@ -19,13 +19,19 @@ export type StatusState = {
   readonly doing: "nothing" | "checking" | "mending" | "rechecking";
   /** When the datapath was looked at last; absent before the first time. */
   readonly checkedMs?: number;
+  /** When all pods were looked at last. */
+  readonly podsCheckedMs?: number;
   /** What was missing after the last repair. */
   readonly broken: readonly string[];
+  /** What was suspected during a look, which may have been too early for it: looked at next. */
+  readonly suspected?: "node" | "pods";
 };
 
 /** Each "check" is answered by "checked", each "mend" by "mended". */
 export type StatusEvent = { readonly nowMs: number } & (
   | { readonly kind: "outlook"; readonly outlook: Outlook }
+  /** Somebody else may have changed something; `pods`: of pods, not only of what they share. */
+  | { readonly kind: "suspected"; readonly pods: boolean }
   /** Time has passed, or somebody asks. */
   | { readonly kind: "ticked" }
   | { readonly kind: "checked"; readonly differences: readonly string[] }
@@ -44,6 +50,11 @@ export type StatusStep = { readonly state: StatusState; readonly effects: readon
 export const STARVED_HOLD_MS = 15_000;
 /** How old the last look at the datapath may be. */
 export const CHECK_AGE_MAX_MS = 10_000;
+/**
+ * How old the last look at all pods may be. It finds what makes no noise, such as some files of /proc/sys, and costs a
+ * millisecond or two for each pod.
+ */
+export const PODS_AGE_MAX_MS = 300_000;
 /** Lines in an answer; a table that is lost is missing for every pod. */
 const DIFFERENCES_MAX = 5;
 
@@ -53,12 +64,16 @@ export function stepStatus(state: StatusState, event: StatusEvent): StatusStep {
   switch (event.kind) {
     case "outlook":
       return { state: withOutlook(state, event.outlook, event.nowMs), effects: [] };
+    case "suspected": {
+      const pods = event.pods || state.suspected === "pods";
+      const suspecting: StatusState = { ...state, suspected: pods ? "pods" : "node" };
+      return state.doing === "nothing"
+        ? startCheck(suspecting, event.nowMs)
+        : { state: suspecting, effects: [] };
+    }
     case "ticked":
       if (state.doing !== "nothing" || !isDue(state, event.nowMs)) return { state, effects: [] };
-      return {
-        state: { ...state, doing: "checking" },
-        effects: [{ kind: "check", pods: state.broken.length > 0 }],
-      };
+      return startCheck(state, event.nowMs);
     case "checked":
       return withDifferences(state, event.differences, event.nowMs);
     case "mended":
@@ -91,8 +106,19 @@ export function verdict({ broken, starved }: StatusState, nowMs: number): Result
   });
 }
 
-function isDue({ checkedMs }: StatusState, nowMs: number): boolean {
-  return checkedMs === undefined || nowMs - checkedMs >= CHECK_AGE_MAX_MS;
+function startCheck({ suspected, ...state }: StatusState, nowMs: number): StatusStep {
+  const { podsCheckedMs } = state;
+  // At the start, too: nobody listened while no agent was there.
+  const isOld = podsCheckedMs === undefined || nowMs - podsCheckedMs >= PODS_AGE_MAX_MS;
+  const pods = suspected === "pods" || state.broken.length > 0 || isOld;
+  return {
+    state: { ...state, doing: "checking", ...(pods && { podsCheckedMs: nowMs }) },
+    effects: [{ kind: "check", pods }],
+  };
+}
+
+function isDue({ checkedMs, suspected }: StatusState, nowMs: number): boolean {
+  return suspected !== undefined || checkedMs === undefined || nowMs - checkedMs >= CHECK_AGE_MAX_MS;
 }
 
 function withOutlook(state: StatusState, outlook: Outlook, nowMs: number): StatusState {

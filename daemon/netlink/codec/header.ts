@@ -58,6 +58,11 @@ export type RawMessage = Header & {
   readonly payload: Uint8Array;
 };
 
+/** `port` of the first message. */
+export function portOf(bytes: Uint8Array): number {
+  return spanOf(bytes).view.getUint32(12, true);
+}
+
 /** One message, padded to a multiple of 4 so that another may follow. */
 export function frame(
   header: Omit<Header, "port"> & { readonly port?: number },
