@@ -16,6 +16,8 @@ export type Campaign = {
   readonly operations: number;
   /** Absent: the agent as it is. */
   readonly variant?: Variant;
+  /** How often a shorter history is tried; absent: 300 times. */
+  readonly shortenTries?: number;
   /** Told after each history. */
   readonly onHistory?: (totals: Totals) => void;
 };
@@ -40,6 +42,7 @@ export async function campaign({
   seed,
   operations,
   variant,
+  shortenTries = SHORTEN_TRIES,
   onHistory,
 }: Campaign): Promise<Finding | undefined> {
   let totals: Totals = { histories: 0, operations: 0, events: 0, virtualMs: 0 };
@@ -56,7 +59,7 @@ export async function campaign({
     onHistory?.(totals);
     const [offence] = outcome.offences;
     if (offence !== undefined)
-      return { ...(await shortest(history, offence, variant)), played: totals.operations };
+      return { ...(await shortest(history, offence, { variant, shortenTries })), played: totals.operations };
   }
   return undefined;
 }
@@ -65,7 +68,7 @@ export async function campaign({
 async function shortest(
   history: History,
   offence: Offence,
-  variant: Variant | undefined,
+  { variant, shortenTries }: { readonly variant: Variant | undefined; readonly shortenTries: number },
 ): Promise<Pick<Finding, "history" | "offence">> {
   let found = offence;
   const operations = await shorten(
@@ -76,7 +79,7 @@ async function shortest(
       if (same !== undefined) found = same;
       return same !== undefined;
     },
-    SHORTEN_TRIES,
+    shortenTries,
   );
   return { history: { ...history, operations }, offence: found };
 }

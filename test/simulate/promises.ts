@@ -4,9 +4,11 @@
  *
  * @module
  */
-import { attachmentKey } from "../../proto/attachment.ts";
+import { type Attachment, attachmentKey } from "../../proto/attachment.ts";
 import { type EniId } from "../../proto/ids.ts";
 import { type Mac } from "../../proto/addr.ts";
+import { INTENT_TAG } from "../../daemon/core/eni-tags.ts";
+import { type Model } from "../../sim/model/model.ts";
 import { listParameter } from "../../sim/model/parameters.ts";
 import { type FabricChange } from "../../sim/model/fabric.ts";
 import { type LeaseRow } from "../../daemon/store/schema.ts";
@@ -26,6 +28,10 @@ export type Promises = {
   readonly callWatch: CallWatch;
   /** A call of the agent leaves for the cloud. */
   readonly onCall: (call: SentCall) => void;
+  /** A DEL of the spool was carried out. */
+  readonly onDelKept: (attachment: Attachment) => void;
+  /** One intent makes one ENI, however often its call is repeated. Looks where an ENI was asked for since the last time. */
+  readonly checkIntents: (model: Model, nowMs: number) => void;
   /** What the data plane was told: who has which address. */
   readonly onFabric: (changes: readonly FabricChange[]) => void;
   /** After each event. */
@@ -55,9 +61,13 @@ type Released = {
   readonly cooldownMs: number;
 };
 
+/** An ENI that was asked for is there after this time, if it comes at all. */
+const CREATION_MS = 30_000;
+
 export function openPromises(late: Late): Promises {
   const offences: Offence[] = [];
   const refusals = new Map<string, number>();
+  let createdMs = Number.NEGATIVE_INFINITY;
   const released = new Map<string, Released>();
   const taken = new Set<string>();
   const macs = new Map<EniId, Mac>();
@@ -143,7 +153,24 @@ export function openPromises(late: Late): Promises {
     macs,
     taken,
     refusals,
+    onDelKept(attachment) {
+      const key = attachmentKey(attachment);
+      if (late.store?.rows().leases.has(key) === true)
+        add(`promise 3: ${key} has a lease after its kept DEL`);
+    },
+    checkIntents(model, nowMs) {
+      if (late.scheduler.nowMs() > createdMs + CREATION_MS) return;
+      const intents = new Set<string>();
+      for (const { id, tags } of model.state(nowMs).enis) {
+        const intent = tags.find(({ key }) => key === INTENT_TAG)?.value;
+        if (intent === undefined) continue;
+        if (intents.has(intent))
+          add(`promise 2: leak: ${id} was made by an intent that has made another one`);
+        intents.add(intent);
+      }
+    },
     onCall({ action, parameters }) {
+      if (action === "CreateNetworkInterface") createdMs = late.scheduler.nowMs();
       const { NetworkInterfaceId: eni } = parameters;
       const isUnassign = action === "UnassignPrivateIpAddresses";
       if (eni === undefined || !(isUnassign || /^(Detach|Delete)Network/.test(action))) return;

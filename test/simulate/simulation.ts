@@ -28,16 +28,17 @@ export type Outcome = {
 };
 
 /** How long everything may take to settle once the faults have stopped. */
-const SETTLE_MS = 4 * 3_600_000;
+const SETTLE_MS = 2 * 3_600_000 + 600_000;
 const SETTLE_LOOK_MS = 60_000;
 
 /** `variant`: see `Variant`. Ends at the first broken promise. */
 export async function play(history: History, variant: Variant = (ports) => ports): Promise<Outcome> {
   const world = openWorld(history, variant);
-  const { scheduler, promises } = world;
+  const { scheduler, promises, cloud } = world;
   for (const operation of history.operations) {
     await scheduler.run(operation.afterMs, promises.check);
     if (promises.offences.length > 0) break;
+    promises.checkIntents(cloud.model, cloud.nowMs());
     begin(world, operation);
   }
   if (promises.offences.length === 0) await settle(world);
@@ -58,7 +59,7 @@ function openWorld({ seed, setting }: History, variant: Variant): World {
   const model = createModel({ topology: topologyOf(setting), seed, startMs: START_MS });
   const cloud = openCloudModel(model, scheduler, promises.onFabric);
   cloud.catchUp();
-  const [store, spool] = [openStoreModel(), openSpoolModel()];
+  const [store, spool] = [openStoreModel(), openSpoolModel(promises.onDelKept)];
   late.store = store;
   const { onCall, onReleased, add: onOffence } = promises;
   const node = openNode({

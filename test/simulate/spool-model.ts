@@ -23,7 +23,8 @@ const RETRY_CAP_MS = 60_000;
 
 type File = { readonly attachment: Attachment };
 
-export function openSpoolModel(): SpoolModel {
+/** `onDone`: a DEL was carried out, and its file is removed. */
+export function openSpoolModel(onDone: (attachment: Attachment) => void): SpoolModel {
   const files = new Map<string, File>();
   let notify: (() => void) | undefined;
   const has = (attachment: Attachment): boolean => files.has(attachmentKey(attachment));
@@ -40,7 +41,9 @@ export function openSpoolModel(): SpoolModel {
         const isPending = (): boolean => files.get(key) === file;
         if (!isPending()) return;
         const finish = (): void => {
-          if (isPending() && life.spend()) files.delete(key);
+          if (!isPending() || !life.spend()) return;
+          files.delete(key);
+          onDone(file.attachment);
         };
         const done: Result<void> = await carryOut(
           { attachment: file.attachment, netns: "" },

@@ -111,7 +111,7 @@ function playOnBoth(steps: readonly Step[]): void {
 
 describe("openStoreModel()", () => {
   it("holds what the real store holds, and refuses what it refuses", () => {
-    fc.assert(fc.property(fc.array(step, { maxLength: 25 }), playOnBoth), { numRuns: 60 });
+    fc.assert(fc.property(fc.array(step, { maxLength: 25 }), playOnBoth), { numRuns: 30 });
   }, 120_000);
 
   it("loses what was not synced, and nothing else, with the power", () => {
