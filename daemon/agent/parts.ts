@@ -4,7 +4,7 @@
  * @module
  */
 import { type VSwitchId } from "../../proto/ids.ts";
-import { ok, type Result } from "../../proto/result.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
 import { type VSwitchView } from "../core/cloud.ts";
 import { type PodLink } from "../core/kernel.ts";
 import { type Pool } from "../core/pool/model.ts";
@@ -25,7 +25,7 @@ import { recordsOf } from "./persist.ts";
 import { recoverStore } from "./rebuild.ts";
 import { type Base, openBase, openServing, type Running, type ServingBase, type Supply } from "./serving.ts";
 import { drainSettings } from "./settings.ts";
-import { chooseVirtualType } from "./virtual-type.ts";
+import { chooseVirtualType, hostStackRefusal } from "./virtual-type.ts";
 
 /** How long an ENI's device is awaited by one attempt. */
 const LINK_TIMEOUT_MS = 120_000;
@@ -35,6 +35,10 @@ export async function openParts(options: EniNodeOptions, store: Store): Promise<
   await using stack = new AsyncDisposableStack();
   const known = await learnFacts(options, store, stack);
   if (!known.ok) return known;
+  const { facts } = known.value;
+  const vSwitches = facts.vSwitches.filter(({ id }) => facts.configured.includes(id));
+  const refused = options.args.drain ? undefined : hostStackRefusal(options.config, vSwitches);
+  if (refused !== undefined) return failed(refused);
   const base = await openBase(options, store, (view) => recover(options, store, known.value, view), stack);
   if (!base.ok) return base;
   const datapath = await virtualType(options, base.value, known.value);
@@ -51,12 +55,13 @@ export async function openParts(options: EniNodeOptions, store: Store): Promise<
 async function virtualType(
   { args, config, log }: EniNodeOptions,
   { kernel, leases }: Base,
-  { facts, node }: Known,
+  { node: { primaryMac } }: Known,
 ): Promise<Result<PodLink["datapath"], StartFault>> {
   if (args.drain) return ok("veth");
-  const vSwitches = facts.vSwitches.filter(({ id }) => facts.configured.includes(id));
-  const { primaryMac } = node;
-  return chooseVirtualType({ ipvlan: kernel.ipvlan, config, primaryMac, vSwitches, leases, log });
+  const chosen = await chooseVirtualType({ ipvlan: kernel.ipvlan, config, primaryMac, leases, log });
+  // A node whose agent was refused is as it was.
+  if (!chosen.ok && leases.length === 0) await kernel.cleanHost();
+  return chosen;
 }
 
 /** Of a store that was lost. The cloud was asked, because the store knew of no ENI. */

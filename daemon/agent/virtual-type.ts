@@ -15,12 +15,30 @@ import { type LeaseRow } from "../store/schema.ts";
 import { sentence, type StartFault } from "./facts.ts";
 import { type Log } from "./log.ts";
 
+type Config = Pick<LoadedConfig, "eni" | "cni">;
+
+/** Why what goes through the node's stack cannot be: asked before anything is made. `vSwitches`: those of new ENIs. */
+export function hostStackRefusal(config: Config, vSwitches: readonly VSwitchView[]): StartFault | undefined {
+  if (config.cni.virtualType !== "ipvlan") return undefined;
+  const networks = vSwitches.flatMap(({ id, cidr, cidr6 }) =>
+    [cidr, ...(cidr6 === undefined ? [] : [cidr6])].map((network) => ({
+      cidr: network,
+      owner: `vSwitch ${id}`,
+    })),
+  );
+  const overlaps = hostStackOverlaps(hostStack(config), networks);
+  if (overlaps.length === 0) return undefined;
+  const lines = overlaps.map((overlap) => `  ${overlap}\n`).join("");
+  return {
+    text: `host_stack_cidrs of 10-terway.conf and service_cidr of eni_conf go through the node's stack:
+${lines}  name networks there that hold no address of a pod, or give pods other vSwitches`,
+  };
+}
+
 export type VirtualTypeOptions = {
   readonly ipvlan: IpvlanUse;
-  readonly config: Pick<LoadedConfig, "eni" | "cni">;
+  readonly config: Config;
   readonly primaryMac: Mac;
-  /** Those that new ENIs are made in. */
-  readonly vSwitches: readonly VSwitchView[];
   readonly leases: readonly Pick<LeaseRow, "datapath">[];
   readonly log: Log;
 };
@@ -30,29 +48,28 @@ export async function chooseVirtualType(
   options: VirtualTypeOptions,
 ): Promise<Result<PodLink["datapath"], StartFault>> {
   const { ipvlan, config, primaryMac, leases, log } = options;
-  const hostStack = hostStackOf(config.eni.serviceCidrs, config.cni.hostStackCidrs);
-  const chosen =
-    config.cni.virtualType === "ipvlan" ? await ipvlanOrVeth(options, hostStack) : ok("veth" as const);
+  const chosen = config.cni.virtualType === "ipvlan" ? await ipvlanOrVeth(options) : ok("veth" as const);
   if (!chosen.ok) return chosen;
   const isUsed = chosen.value === "ipvlan" || leases.some(({ datapath }) => datapath === "ipvlan");
-  const ready = isUsed ? await ipvlan.use({ primaryMac, hostStack }) : await ipvlan.leave();
+  const facts = { primaryMac, hostStack: hostStack(config) };
+  const ready = isUsed ? await ipvlan.use(facts) : await ipvlan.leave();
   if (!ready.ok) return failed({ text: sentence(ready.fault) });
-  log.info({ datapath: chosen.value, ...(isUsed && { hostStack }) }, "how new pods are connected");
+  log.info(
+    { datapath: chosen.value, ...(isUsed && { hostStack: facts.hostStack }) },
+    "how new pods are connected",
+  );
   return chosen;
 }
 
-async function ipvlanOrVeth(
-  { ipvlan, config, vSwitches, log }: VirtualTypeOptions,
-  hostStack: readonly IpCidr[],
-): Promise<Result<PodLink["datapath"], StartFault>> {
-  const networks = vSwitches.flatMap(({ id, cidr, cidr6 }) =>
-    [cidr, ...(cidr6 === undefined ? [] : [cidr6])].map((network) => ({
-      cidr: network,
-      owner: `vSwitch ${id}`,
-    })),
-  );
-  const overlaps = hostStackOverlaps(hostStack, networks);
-  if (overlaps.length > 0) return failed({ text: overlapText(overlaps) });
+function hostStack({ eni, cni }: Config): readonly IpCidr[] {
+  return hostStackOf(eni.serviceCidrs, cni.hostStackCidrs);
+}
+
+async function ipvlanOrVeth({
+  ipvlan,
+  config,
+  log,
+}: VirtualTypeOptions): Promise<Result<PodLink["datapath"], StartFault>> {
   const there = await ipvlan.isThere();
   if (!there.ok) return failed({ text: sentence(there.fault) });
   if (there.value) return ok("ipvlan");
@@ -66,9 +83,3 @@ async function ipvlanOrVeth(
 
 const NO_IPVLAN = `eniip_virtual_type of 10-terway.conf is IPVlan, and this node's kernel has no IPVLAN: the module ipvlan is missing
   load it (modprobe ipvlan; a distribution may have it in a package of extra modules), set eniip_virtual_type to Veth, or allow veth on such nodes: "veth_fallback": true`;
-
-function overlapText(overlaps: readonly string[]): string {
-  return `host_stack_cidrs of 10-terway.conf and service_cidr of eni_conf go through the node's stack:
-${overlaps.map((overlap) => `  ${overlap}`).join("\n")}
-  name networks there that hold no address of a pod, or give pods other vSwitches`;
-}

@@ -11,6 +11,8 @@ import { parseEndpoint } from "../core/config/endpoint.ts";
 import { type EniConf, parseEniConf } from "../core/config/eni-conf.ts";
 import { formatProblems, type Parsed, type Problem } from "../core/config/problem.ts";
 import { parseTerwayConf, type TerwayConf } from "../core/config/terway-conf.ts";
+import { hostStackOf } from "../core/datapath/host-stack.ts";
+import { HOST_STACK_MAX } from "../core/datapath/ipvlan-plan.ts";
 import { wantsPairs } from "../core/ip-stack.ts";
 import { type CredentialSource, staticCredentials } from "./credentials.ts";
 
@@ -59,7 +61,11 @@ export async function loadConfig(options: LoadOptions): Promise<Result<LoadedCon
   const overrides = endpointsOf(env);
   const inline = eni.config?.inlineCredentials;
   const credentials = await staticCredentials({ ...options, ...(inline === undefined ? {} : { inline }) });
-  const others = [...overrides.problems, ...mtuProblem(configDir, eni.config, cni.config)];
+  const others = [
+    ...overrides.problems,
+    ...mtuProblem(configDir, eni.config, cni.config),
+    ...hostStackProblem(configDir, eni.config, cni.config),
+  ];
   if (!credentials.ok) {
     const { fault } = credentials;
     const message = fault.kind === "cloud" ? fault.message : describeFault(fault);
@@ -189,6 +195,25 @@ function mtuProblem(
       join(configDir, "10-terway.conf"),
       message,
       `raise mtu to ${IPV6_MTU_MIN} or set ip_stack to ipv4`,
+    ),
+  ];
+}
+
+/** An ENI has so many filters, each of which every packet may pass. */
+function hostStackProblem(
+  configDir: string,
+  eni: EniConf | undefined,
+  cni: TerwayConf | undefined,
+): readonly FileProblem[] {
+  if (eni === undefined || cni?.virtualType !== "ipvlan") return [];
+  const { length } = hostStackOf(eni.serviceCidrs, cni.hostStackCidrs);
+  if (length <= HOST_STACK_MAX) return [];
+  const message = `host_stack_cidrs and service_cidr of eni_conf name ${length} networks; with IPVlan ${HOST_STACK_MAX} at most are possible`;
+  return [
+    unplaced(
+      join(configDir, "10-terway.conf"),
+      message,
+      "put networks together, or set eniip_virtual_type to Veth",
     ),
   ];
 }

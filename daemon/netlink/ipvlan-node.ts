@@ -8,11 +8,12 @@ import { type Mac } from "../../proto/addr.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type IpCidr } from "../../proto/cidr6.ts";
-import { type GatewayMacs } from "../core/datapath/host-plan.ts";
+import { familiesOf, type GatewayMacs, type HostFacts } from "../core/datapath/host-plan.ts";
 import { eniNetworks, hostStackOverlaps } from "../core/datapath/host-stack.ts";
 import { nftIpvlanCleanText, nftIpvlanText } from "../core/datapath/ipvlan-nft.ts";
 import { type IpvlanEni, type IpvlanNode } from "../core/datapath/ipvlan-plan.ts";
 import { GROUP, SLOT_MAX, slaveName } from "../core/datapath/layout.ts";
+import { type Device } from "../core/datapath/thing.ts";
 import { POD_INDEX_BYTES, podIndex } from "../core/datapath/pod-plan.ts";
 import { type EniLink, type PodInterfaces, type PodLink } from "../core/kernel.ts";
 import { ipvlanNftLines, isIpvlanNftThere } from "./check-ipvlan-nft.ts";
@@ -30,9 +31,10 @@ import {
   forgetIpvlanEni,
   type IpvlanPorts,
 } from "./ipvlan.ts";
+import { forwardUplink, restoreUplink, uplinkLines } from "./ipvlan-uplink.ts";
 import { lookAt } from "./look.ts";
 import { runNft } from "./nft.ts";
-import { uplinkAddresses } from "./uplink-addresses.ts";
+import { findPrimary } from "./primary.ts";
 
 /** What the node's part follows from. */
 export type IpvlanFacts = {
@@ -71,6 +73,8 @@ export type IpvlanNodePorts = Omit<IpvlanPorts, "newIndex"> & {
   readonly randomBytes: (count: number) => Uint8Array;
 };
 
+type OwnNode = IpvlanNode & { readonly uplink: Device };
+
 /** An index that no device has. */
 const NO_DEVICE = 0x7fff_ffff;
 
@@ -78,7 +82,7 @@ const NO_DEVICE = 0x7fff_ffff;
 export function openIpvlan({ randomBytes, ...given }: IpvlanNodePorts): IpvlanKernel {
   const { client, nodeNetns, host } = given;
   const ports: IpvlanPorts = { ...given, newIndex: () => podIndex(randomBytes(POD_INDEX_BYTES)) };
-  let node: IpvlanNode | undefined;
+  let node: OwnNode | undefined;
   const enis = new Map<number, IpvlanEni>();
 
   /** Of a pod's ENI, which is brought up before pods get its addresses; after a restart they are there earlier. */
@@ -89,15 +93,18 @@ export function openIpvlan({ randomBytes, ...given }: IpvlanNodePorts): IpvlanKe
   }
 
   async function prepare(): Promise<Result<void>> {
-    return node === undefined ? ok(undefined) : runNft(nftIpvlanText(host), nodeNetns);
+    if (node === undefined) return ok(undefined);
+    const made = await runNft(nftIpvlanText(host), nodeNetns);
+    return made.ok ? forwardUplink(client, nodeNetns, forwarded(node, host)) : made;
   }
 
   return {
     isThere: () => isThere(client),
     async use({ primaryMac, hostStack }) {
-      const addresses = await uplinkAddresses(client, primaryMac, host);
-      if (!addresses.ok) return addresses;
-      node = { addresses: addresses.value, hostStack };
+      const primary = await findPrimary(client, primaryMac, host);
+      if (!primary.ok) return primary;
+      const { device: uplink, addresses } = primary.value;
+      node = { addresses, hostStack, uplink };
       return prepare();
     },
     async leave() {
@@ -129,21 +136,38 @@ export function openIpvlan({ randomBytes, ...given }: IpvlanNodePorts): IpvlanKe
       const at = placeOf(pod);
       return at.ok ? checkIpvlanPod(ports, pod, at.value.eni, at.value.node) : at;
     },
-    async checkNode(links) {
-      if (node === undefined) return ok([]);
-      const nft = await ipvlanNftLines(client, host);
-      if (!nft.ok) return nft;
-      const found = [...nft.value];
-      for (const { slot } of links) {
-        const eni = enis.get(slot);
-        const missing = ok([`device ${slaveName(slot)} is missing`]);
-        const lines = eni === undefined ? missing : await checkIpvlanEni(ports, eni, node);
-        if (!lines.ok) return lines;
-        found.push(...lines.value);
-      }
-      return ok(found);
-    },
+    checkNode: async (links) => (node === undefined ? ok([]) : nodeLines(ports, node, enis, links)),
   };
+}
+
+/** Where the node has no address of IPv6, nobody asks a backend in its name by that. */
+function forwarded({ addresses, uplink }: OwnNode, { ipv6 }: HostFacts) {
+  return { uplink, families: familiesOf({ ipv6: ipv6 && addresses.v6 !== undefined }) };
+}
+
+/** What differs of the tables, of the uplink, and of each ENI. */
+async function nodeLines(
+  ports: IpvlanPorts,
+  node: OwnNode,
+  enis: ReadonlyMap<number, IpvlanEni>,
+  links: readonly EniLink[],
+): Promise<Result<readonly string[]>> {
+  const { client, host } = ports;
+  const parts = [ipvlanNftLines(client, host), uplinkLines(client, forwarded(node, host))];
+  parts.push(
+    ...links.map(async ({ slot }) => {
+      const eni = enis.get(slot);
+      return eni === undefined
+        ? ok([`device ${slaveName(slot)} is missing`])
+        : checkIpvlanEni(ports, eni, node);
+    }),
+  );
+  const lines: string[] = [];
+  for (const part of await Promise.all(parts)) {
+    if (!part.ok) return part;
+    lines.push(...part.value);
+  }
+  return ok(lines);
 }
 
 /** A slave of a device that is not there is asked for: a kind that the kernel knows is refused for its parent. */
@@ -172,6 +196,8 @@ async function leave(ports: IpvlanPorts): Promise<Result<void>> {
   }
   const isLeft = await isIpvlanNftThere(client, host);
   if (!isLeft.ok) return isLeft;
+  const restored = await restoreUplink(client, host);
+  if (!restored.ok) return restored;
   return isLeft.value ? runNft(nftIpvlanCleanText(host), nodeNetns) : ok(undefined);
 }
 

@@ -18,9 +18,9 @@ import {
   slaveOf,
 } from "../core/datapath/ipvlan-plan.ts";
 import { type HostFacts } from "../core/datapath/host-plan.ts";
-import { podAlias, slaveName } from "../core/datapath/layout.ts";
+import { addressesOf, podAlias, slaveName } from "../core/datapath/layout.ts";
 import { type Plan, type Thing } from "../core/datapath/thing.ts";
-import { planSlaveLimits } from "../core/datapath/traffic.ts";
+import { planSlaveLimits, planSources } from "../core/datapath/traffic.ts";
 import { type PodInterfaces, type PodLink } from "../core/kernel.ts";
 import { applyPlan, removePlan } from "./apply.ts";
 import { type Client } from "./client.ts";
@@ -284,8 +284,12 @@ function isSlaveOf(link: Link, { addresses }: PodLink, parent: number | undefine
   return isOurs && link.info?.kind === "ipvlan" && (parent === undefined || link.link === parent);
 }
 
-/** Both directions at the pod's own device: of what passes between slaves of one ENI the node sees nothing. */
-function limitsOf({ ifName, mtu, bandwidth = {} }: PodLink, ifIndex: number): Limits {
+/** Both directions, and the check of the source, at the pod's own device: of what passes between slaves of one ENI the node sees nothing. */
+function limitsOf({ ifName, mtu, addresses, bandwidth = {} }: PodLink, ifIndex: number): Limits {
   const device = { name: ifName, ifIndex };
-  return { device, plan: planSlaveLimits({ place: "pod", device, mtu, group: 0 }, bandwidth) };
+  const sources = planSources({ place: "pod", device }, addressesOf(addresses));
+  return {
+    device,
+    plan: [...sources, ...planSlaveLimits({ place: "pod", device, mtu, group: 0 }, bandwidth)],
+  };
 }

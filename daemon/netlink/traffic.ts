@@ -11,6 +11,7 @@ import {
   type FilterThing,
   type IfbThing,
   nameTraffic,
+  type SourceThing,
   TC_OURS,
   type TrafficThing,
 } from "../core/datapath/traffic.ts";
@@ -26,6 +27,7 @@ import { type Action, MIRRED, PACKET, TC_ACT, TUNNEL_KEY } from "./codec/tc-acti
 import {
   actionBase,
   addFilter,
+  addKeyedFilter,
   decodeFilter,
   deleteFilter,
   dumpFilters,
@@ -33,6 +35,8 @@ import {
   type Filter,
   type FilterKey,
   keysOf,
+  sourceKeys,
+  type U32Key,
 } from "./codec/tc-filter.ts";
 import { addClsact, decodeQdisc, getQdisc, type Qdisc, setTbf, tbfOf } from "./codec/tc-qdisc.ts";
 
@@ -100,6 +104,11 @@ function requestsOf(thing: TrafficThing, isMissing: boolean): readonly Part[] {
       const made = { request: addFilter(keyOf(thing), prefixOf(thing), actionsOf(thing)), fine: [] };
       return isMissing ? [made] : [{ request: deleteFilter(keyOf(thing)), fine: ["ENOENT", "EINVAL"] }, made];
     }
+    case "source": {
+      const key = sourceKey(thing);
+      const made = { request: addKeyedFilter(key, sourceWords(thing), sourceActions(thing)), fine: [] };
+      return isMissing ? [made] : [{ request: deleteFilter(key), fine: ["ENOENT", "EINVAL"] }, made];
+    }
     default:
       return thing satisfies never;
   }
@@ -125,6 +134,7 @@ const MODULES = {
   clsact: "sch_ingress",
   bucket: "sch_tbf",
   filter: "cls_u32, act_mirred, act_skbedit or act_tunnel_key",
+  source: "cls_u32 or act_skbedit",
 } as const;
 
 function faultOf(thing: TrafficThing, answer: Answer | undefined) {
@@ -169,8 +179,14 @@ function differenceOf(
       );
     case "bucket":
       return qdiscDifference(client, thing, place, TC_H.ROOT, (found) => bucketDifference(thing, found));
-    case "filter":
-      return filterDifference(client, thing, place);
+    case "filter": {
+      const wanted = { keys: keysOf(prefixOf(thing)), actions: actionsOf(thing) };
+      return filterDifference(client, thing, { key: keyOf(thing), ...wanted }, place);
+    }
+    case "source": {
+      const wanted = { keys: sourceWords(thing), actions: sourceActions(thing) };
+      return filterDifference(client, thing, { key: sourceKey(thing), ...wanted }, place);
+    }
     default:
       return thing satisfies never;
   }
@@ -219,19 +235,27 @@ function bucketDifference(thing: BucketThing, found: Qdisc): string | undefined 
   return `qdisc tbf dev ${thing.device.name} root has rate ${bytesPerSecond * 8}bit limit ${limitBytes}b, not ${describeTraffic(thing)}`;
 }
 
+/** A filter as the kernel should have it. */
+type Wanted = {
+  readonly key: FilterKey;
+  readonly keys: readonly U32Key[];
+  readonly actions: readonly Action[];
+};
+
 async function filterDifference(
   client: Client,
-  thing: FilterThing,
+  thing: FilterThing | SourceThing,
+  wanted: Wanted,
   place: Place,
 ): Promise<Result<string | undefined>> {
-  const key = keyOf(thing);
+  const { key } = wanted;
   const found = await filtersAt(client, key, place);
   if (!found.ok) return found;
   const same = found.value.filter((filter) => isAt(filter, key));
   const [first, second] = same;
   if (first === undefined) return ok(MISSING);
   return ok(
-    second === undefined && doesSame(first, thing)
+    second === undefined && doesSame(first, wanted)
       ? undefined
       : `${nameTraffic(thing)} does something else than ${describeTraffic(thing)}`,
   );
@@ -254,11 +278,10 @@ function isAt(filter: Filter, key: FilterKey): boolean {
 }
 
 /** Whether a filter of the kernel is the one that was meant. */
-function doesSame(filter: Filter, thing: FilterThing): boolean {
+function doesSame(filter: Filter, { keys, actions }: Wanted): boolean {
   if (filter.kind !== "u32") return false;
-  const found = { keys: filter.options?.selector?.keys, actions: filter.options?.actions?.map(meaning) };
-  const wanted = { keys: keysOf(prefixOf(thing)), actions: actionsOf(thing).map(meaning) };
-  return JSON.stringify(found) === JSON.stringify(wanted);
+  const found = [filter.options?.selector?.keys, (filter.options?.actions ?? []).map(meaning)];
+  return JSON.stringify(found) === JSON.stringify([keys, actions.map(meaning)]);
 }
 
 /** An action without what the kernel counts. */
@@ -271,7 +294,7 @@ function meaning(action: Action): unknown {
     case "tunnel_key":
       return [action.kind, action.options.parameters?.operation];
     case "skbedit":
-      return [action.kind, action.options.packetType];
+      return [action.kind, action.options.packetType, action.options.parameters?.verdict];
     case "raw":
       return [action.name];
     default:
@@ -301,6 +324,23 @@ function actionsOf({ redirect: { into, device, anew } }: FilterThing): readonly 
   const direction = into === "ingress" ? MIRRED.INGRESS_REDIR : MIRRED.EGRESS_REDIR;
   const parameters = { ...actionBase(TC_ACT.STOLEN), direction, target: device.ifIndex };
   return [...(anew === true ? before : []), { kind: "mirred", options: { parameters } }];
+}
+
+const SOURCE_PROTOCOLS = { ip: ETH_P.IP, arp: ETH_P.ARP, ipv6: ETH_P.IPV6 } as const;
+
+function sourceKey({ device, priority, pass }: SourceThing): FilterKey {
+  const protocol = pass === undefined ? ETH_P.ALL : SOURCE_PROTOCOLS[pass.protocol];
+  return { index: device.ifIndex, parent: TC_H.CLSACT_EGRESS, priority, protocol };
+}
+
+function sourceWords({ pass }: SourceThing): readonly U32Key[] {
+  return pass === undefined ? keysOf(undefined) : sourceKeys(pass.address, pass.protocol === "arp");
+}
+
+/** Who needs act_skbedit anyway needs no act_gact to drop. */
+function sourceActions({ pass }: SourceThing): readonly Action[] {
+  const parameters = actionBase(TC_ACT.SHOT);
+  return pass === undefined ? [{ kind: "skbedit", options: { parameters, packetType: PACKET.HOST } }] : [];
 }
 
 /** The one thing that a request asks for; `undefined` where it is not there. */

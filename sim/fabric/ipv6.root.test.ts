@@ -102,6 +102,17 @@ describe("openFabric() with IPv6", () => {
     );
   });
 
+  it("answers for the addresses of other ENIs, which a guest may take for neighbours, and for no others", async () => {
+    const [assigned, free] = ["fd00:0:0:1::10", "fd00:0:0:1::99"];
+    await configure("b", `route add ${assigned}/128 dev eth0`, `route add ${free}/128 dev eth0`);
+    expect(await reaches("b", assigned, "fd00:0:0:2::10")).toBe(true);
+    expect(await reaches("b", free, "fd00:0:0:2::10")).toBe(false);
+    expect(await output("ip", "-n", `${name}-b`, "-6", "neigh", "show", assigned)).toContain(
+      "ee:ff:ff:ff:ff:ff",
+    );
+    await configure("b", `route del ${assigned}/128 dev eth0`, `route del ${free}/128 dev eth0`);
+  });
+
   it("answers for the gateway to an ENI that has only its link-local address; the rest is noise", async () => {
     const { ipv6Packets } = await fabric.counters();
     expect(

@@ -66,6 +66,25 @@ describe("planChanges()", () => {
     ]);
   });
 
+  it("lets every port answer for the IPv6 addresses of the others, and forgets what has gone", () => {
+    const both = { ...shape, vSwitches6: [cidr6("fd00:0:0:1::/64")] };
+    const other = eniId("eni-bp2x");
+    const plugs: readonly FabricChange[] = [
+      plug,
+      { op: "plug", eni: other, instance: instanceId("i-a"), mac: mac("00:16:3e:00:00:02") },
+    ];
+    const { wiring } = planChanges(both, new Map(), plugs);
+    const proxied = (of: Wiring, ...changes: readonly FabricChange[]) =>
+      planChanges(both, of, changes).ip.flatMap(({ text }) => (text.includes(" proxy ") ? [text] : []));
+    const allow: FabricChange = { op: "allow", eni, address: ip6("fd00:0:0:1::5") };
+    expect(proxied(wiring, allow)).toEqual([`neigh replace proxy fd00:0:0:1::5 dev ebp2x`]);
+    const allowed = planChanges(both, wiring, [allow]).wiring;
+    const gone = [`neigh del proxy fd00:0:0:1::5 dev ebp2x`];
+    expect(proxied(allowed, { ...allow, op: "revoke" })).toEqual(gone);
+    expect(proxied(allowed, { op: "unplug", eni })).toEqual(gone);
+    expect(proxied(allowed, { op: "allow", eni, address })).toEqual([]);
+  });
+
   it("unplugs with all that hangs on the device", () => {
     const wiring = after(plug, { op: "allow", eni, address }, { op: "check-source", eni, on: false });
     const { ip, nft } = linesOf(wiring, { op: "unplug", eni });

@@ -39,6 +39,7 @@ export type WiringPlan = {
 
 const NO_DEVICE = "Cannot find device";
 const NO_ROUTE = "No such process";
+const NO_PROXY = "No such file or directory";
 const UNWIRED: EniWiring = { addresses: [], checkSource: true };
 
 type Verb = "add" | "delete";
@@ -62,7 +63,35 @@ export function planChanges(shape: Shape, wiring: Wiring, changes: readonly Fabr
       next.delete(change.eni);
     else next.set(change.eni, after);
   }
+  lines.ip.push(...proxyLines(proxies(wiring), proxies(next)));
   return { wiring: next, ...lines };
+}
+
+/**
+ * Every port answers neighbour solicitations for the IPv6 addresses of all other ports, as the VPC answers ARP: a guest may
+ * take the network of its vSwitch for one link. One line for each, `ADDRESS dev PORT`.
+ */
+function proxies(wiring: Wiring): ReadonlySet<string> {
+  const ports = [...wiring].filter(([, { plugged }]) => plugged !== undefined);
+  return new Set(
+    ports.flatMap(([eni, { addresses }]) =>
+      addresses
+        .filter(isIpv6)
+        .flatMap((address) =>
+          ports.filter(([other]) => other !== eni).map(([other]) => `${address} dev ${routerDevice(other)}`),
+        ),
+    ),
+  );
+}
+
+/** Entries of a device that went have gone with it. */
+function proxyLines(before: ReadonlySet<string>, after: ReadonlySet<string>): readonly IpLine[] {
+  const gone = [...before].filter((line) => !after.has(line));
+  const come = [...after].filter((line) => !before.has(line));
+  return [
+    ...gone.map((line) => ({ text: `neigh del proxy ${line}`, tolerates: [NO_DEVICE, NO_PROXY] })),
+    ...come.map((line) => ({ text: `neigh replace proxy ${line}`, tolerates: [NO_DEVICE] })),
+  ];
 }
 
 /** The wiring without the devices that could not be made, so that a later plug tries again. */
@@ -137,13 +166,14 @@ function plug(lines: Lines, eni: EniId, mac: Mac, namespace: string): void {
   );
 }
 
-/** The port answers neighbour solicitations for the gateways; there is no proxy for the other addresses of a vSwitch. */
+/** The port answers neighbour solicitations for the gateways by itself. Without `proxy_delay 0` other answers come late. */
 function plug6(shape: Shape, lines: Lines, device: string, mac: Mac): void {
   lines.ip.push(
     ...shape.vSwitches6.map((cidr) => ({
       text: `addr replace ${vSwitchGateway6(cidr)}/128 dev ${device} nodad`,
       tolerates: [NO_DEVICE],
     })),
+    { text: `ntable change name ndisc_cache dev ${device} proxy_delay 0`, tolerates: [NO_DEVICE] },
   );
   lines.nft.push(port("add", device, mac));
 }

@@ -49,6 +49,7 @@ export const ROUTER_SYSCTLS: Readonly<Record<string, number>> = {
   "ipv4/conf/default/arp_filter": 0,
   "ipv6/conf/default/addr_gen_mode": 1,
   "ipv6/conf/all/forwarding": 1,
+  "ipv6/conf/all/proxy_ndp": 1,
 };
 
 /** A script for `sh` in the router's namespace. A kernel without IPv6 has no such files. */

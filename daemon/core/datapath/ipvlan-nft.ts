@@ -18,6 +18,8 @@ export const IPVLAN_NFT = {
   prerouting: "prerouting",
   postrouting: "postrouting",
   spoofed: "spoofed",
+  /** Names of the host's devices whose forwarding was off. */
+  forwarding: "forwarding",
 } as const;
 
 /** How many rules the chains have. */
@@ -55,6 +57,7 @@ function tableText(family: NftFamily): readonly string[] {
   ];
   return [
     `add table ${table}`,
+    `add set ${table} ${IPVLAN_NFT.forwarding} { type ifname; }`,
     ...(family === "ip" ? [] : [`add counter ${table} ${IPVLAN_NFT.spoofed}`]),
     `add chain ${prerouting} { type filter hook prerouting priority ${HOOK_PRIORITY}; policy accept; }`,
     `flush chain ${prerouting}`,

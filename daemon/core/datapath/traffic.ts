@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { type IpAddress, isIpv6 } from "../../../proto/addr6.ts";
 import { type IpCidr, isCidr6 } from "../../../proto/cidr6.ts";
 import { type Bandwidth } from "../kernel.ts";
 import { bucketText, type TokenBucket, tokenBucket } from "./bandwidth.ts";
@@ -57,7 +58,17 @@ export type FilterThing = {
   };
 };
 
-export type TrafficThing = IfbThing | ClsactThing | BucketThing | FilterThing;
+/** `tc filter add dev DEV egress …`: what the device sends in the name of `pass` goes on; without it everything is dropped. */
+export type SourceThing = {
+  readonly kind: "source";
+  readonly place: Place;
+  readonly device: Device;
+  /** 1 to 65535. */
+  readonly priority: number;
+  readonly pass?: { readonly protocol: "ip" | "arp" | "ipv6"; readonly address: IpAddress };
+};
+
+export type TrafficThing = IfbThing | ClsactThing | BucketThing | FilterThing | SourceThing;
 
 /** Major number of our token buckets, and priority of the filter that leads to one: "TW". */
 export const TC_OURS = 0x5457;
@@ -98,6 +109,32 @@ export function planSlaveLimits(limited: Limited, { ingress, egress }: Bandwidth
   return planLimits(limited, { sent: egress, received: ingress });
 }
 
+/**
+ * Only packets with the device's own addresses leave it, for a datapath whose packets pass no place on the node where they
+ * could be looked at. Whoever may set filters in that namespace (CAP_NET_ADMIN) can take them away.
+ */
+export function planSources(
+  at: Pick<Limited, "place" | "device">,
+  addresses: readonly IpAddress[],
+): readonly TrafficThing[] {
+  const passes = addresses.flatMap((address) =>
+    (isIpv6(address) ? (["ipv6"] as const) : (["ip", "arp"] as const)).map((protocol) => ({
+      protocol,
+      address,
+    })),
+  );
+  return [
+    { kind: "clsact", ...at },
+    ...passes.map((pass, index): SourceThing => ({
+      kind: "source",
+      ...at,
+      priority: TC_OURS + 1 + index,
+      pass,
+    })),
+    { kind: "source", ...at, priority: TC_OURS + 1 + passes.length },
+  ];
+}
+
 function planLimits(
   { place, device, mtu, group }: Limited,
   { sent, received }: { readonly sent: Bandwidth["ingress"]; readonly received: Bandwidth["ingress"] },
@@ -136,6 +173,8 @@ export function describeTraffic(thing: TrafficThing): string {
       const before = anew === true ? " action tunnel_key unset action skbedit ptype host" : "";
       return `${nameTraffic(thing)}${before} action mirred ${into} redirect dev ${device.name}`;
     }
+    case "source":
+      return `${nameTraffic(thing)} action ${thing.pass === undefined ? "drop" : "ok"}`;
     default:
       return thing satisfies never;
   }
@@ -153,8 +192,25 @@ export function nameTraffic(thing: TrafficThing): string {
       return `qdisc tbf dev ${name} root handle ${TC_OURS.toString(16)}:`;
     case "filter":
       return `filter dev ${name} ${thing.hook} pref ${thing.priority} ${matchText(thing.to)}`;
+    case "source":
+      return `filter dev ${name} egress pref ${thing.priority} ${sourceText(thing)}`;
     default:
       return thing satisfies never;
+  }
+}
+
+function sourceText({ pass }: SourceThing): string {
+  if (pass === undefined) return matchText(undefined);
+  const { protocol, address } = pass;
+  switch (protocol) {
+    case "ip":
+      return `protocol ip u32 match ip src ${address}`;
+    case "ipv6":
+      return `protocol ipv6 u32 match ip6 src ${address}`;
+    case "arp":
+      return `protocol arp u32 match sender ${address}`;
+    default:
+      return protocol satisfies never;
   }
 }
 

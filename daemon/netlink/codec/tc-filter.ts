@@ -173,14 +173,17 @@ export type FilterKey = {
  * every packet of the protocol. A second call makes a second filter: look first.
  */
 export function addFilter(key: FilterKey, dst: IpPrefix | undefined, list: readonly Action[]): Request {
+  return addKeyedFilter(key, keysOf(dst), list);
+}
+
+/** The same with any keys. Without an action the packet passes, and no later filter is asked. */
+export function addKeyedFilter(key: FilterKey, keys: readonly U32Key[], list: readonly Action[]): Request {
+  const selector = { flags: U32_FLAG.TERMINAL, keys };
+  const options = { selector, ...(list.length > 0 && { actions: list }) };
   return {
     type: RTM_FILTER.NEW,
     flags: MAKE.create,
-    payload: encodeFilter({
-      ...key,
-      kind: "u32",
-      options: { selector: { flags: U32_FLAG.TERMINAL, keys: keysOf(dst) }, actions: list },
-    }),
+    payload: encodeFilter({ ...key, kind: "u32", options }),
   };
 }
 
@@ -200,15 +203,27 @@ export function dumpFilters(place: { readonly index: number; readonly parent: nu
 
 /** Where the destination stands in the header, bytes: RFC 791 section 3.1, RFC 8200 section 3. */
 const DST_OFFSET = { v4: 16, v6: 24 } as const;
+/** And the source; of ARP, behind the sender's MAC: RFC 826. */
+const SRC_OFFSET = { v4: 12, v6: 8, arp: 14 } as const;
 const WORD_BITS = 32;
+
+/** Packets, or ARP messages, that are sent in the name of this address. */
+export function sourceKeys(ip: IpAddress, isArp: boolean): readonly U32Key[] {
+  const family = familyOf(ip) === AF.INET ? ("v4" as const) : ("v6" as const);
+  return wordsOf({ ip, bits: 8 * ipBytes(ip).length }, SRC_OFFSET[isArp ? "arp" : family]);
+}
 
 /** One key for each word that the prefix has bits in; one that fits everything where there is none. */
 export function keysOf(dst: IpPrefix | undefined): readonly U32Key[] {
   if (dst === undefined || dst.bits === 0) return [{ mask: 0, value: 0, offset: 0, offsetMask: 0 }];
-  const first = familyOf(dst.ip) === AF.INET ? DST_OFFSET.v4 : DST_OFFSET.v6;
-  const { view } = spanOf(bytesOf(dst.ip));
-  return Array.from({ length: Math.ceil(dst.bits / WORD_BITS) }, (_, word) => {
-    const bits = Math.min(WORD_BITS, dst.bits - word * WORD_BITS);
+  return wordsOf(dst, familyOf(dst.ip) === AF.INET ? DST_OFFSET.v4 : DST_OFFSET.v6);
+}
+
+/** `first`: where the address stands, bytes. */
+function wordsOf(prefix: IpPrefix, first: number): readonly U32Key[] {
+  const { view } = spanOf(bytesOf(prefix.ip));
+  return Array.from({ length: Math.ceil(prefix.bits / WORD_BITS) }, (_, word) => {
+    const bits = Math.min(WORD_BITS, prefix.bits - word * WORD_BITS);
     const mask = (0xffffffff << (WORD_BITS - bits)) >>> 0;
     const value = (view.getUint32(4 * word, false) & mask) >>> 0;
     return { mask, value, offset: first + 4 * word, offsetMask: 0 };

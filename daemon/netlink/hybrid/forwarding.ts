@@ -84,7 +84,8 @@ export async function setIpv6(
   return refused === undefined ? ok(undefined) : failed(answerFault(`IPv6 settings of ${name}`, refused));
 }
 
-async function setForwarding(
+/** IPv6 by `force_forwarding`, where the kernel has it. */
+export async function setForwarding(
   client: Client,
   family: NftFamily,
   device: Device,

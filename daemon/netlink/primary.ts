@@ -1,11 +1,12 @@
 /**
- * The node's own addresses: those of its primary ENI.
+ * The node's primary ENI: its device, and its addresses, which are the node's.
  *
  * @module
  */
 import { type Mac } from "../../proto/addr.ts";
 import { isIpv6 } from "../../proto/addr6.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
+import { type Device } from "../core/datapath/thing.ts";
 import { type PodAddresses } from "../core/kernel.ts";
 import { type Client } from "./client.ts";
 import { type Address, decodeAddress, IFA_F } from "./codec/address.ts";
@@ -17,12 +18,14 @@ import { decodeLink } from "./codec/link.ts";
 const GLOBAL = 0;
 const UNUSED = IFA_F.SECONDARY | IFA_F.TENTATIVE | IFA_F.DEPRECATED | IFA_F.DADFAILED;
 
+export type Uplink = { readonly device: Device; readonly addresses: PodAddresses };
+
 /** The first lasting address of each family on the device with this MAC. IPv4 has to be there. */
-export async function uplinkAddresses(
+export async function findPrimary(
   client: Client,
   mac: Mac,
   host: { readonly ipv6: boolean },
-): Promise<Result<PodAddresses>> {
+): Promise<Result<Uplink>> {
   const links = await client.dump("ip link show", dumpLinks(), decodeLink);
   if (!links.ok) return links;
   // A slave has the MAC of its ENI.
@@ -34,7 +37,8 @@ export async function uplinkAddresses(
   if (!v6.ok) return v6;
   if (v4.value === undefined || isIpv6(v4.value))
     return failed(missing(`an IPv4 address on ${uplink.name}, the primary ENI,`));
-  return ok({ v4: v4.value, ...(v6.value !== undefined && isIpv6(v6.value) && { v6: v6.value }) });
+  const addresses = { v4: v4.value, ...(v6.value !== undefined && isIpv6(v6.value) && { v6: v6.value }) };
+  return ok({ device: { name: uplink.name ?? String(uplink.index), ifIndex: uplink.index }, addresses });
 }
 
 function missing(what: string) {
