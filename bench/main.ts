@@ -25,6 +25,7 @@ import { measureColdStart } from "./rows/cold-start.ts";
 import { measureEmptyPool } from "./rows/empty-pool.ts";
 import { measureExec } from "./rows/exec.ts";
 import { measureIdle } from "./rows/idle.ts";
+import { measureIpvlan } from "./rows/ipvlan.ts";
 import { measureNoIdle } from "./rows/no-idle.ts";
 import { measureOneByOne } from "./rows/one-by-one.ts";
 import { measurePeers } from "./rows/peers.ts";
@@ -47,6 +48,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Measure>>>> = {
   datapath: {
     "add-datapaths": measureAddDatapaths,
     "pod-path": measurePodPath,
+    ipvlan: measureIpvlan,
     vxlan: measureVxlan,
     peers: measurePeers,
   },

@@ -50,6 +50,8 @@ export const TARGET = {
   fullNodeRate: 0.95,
   /** A pod's interface with addresses of both families, to one with IPv4. */
   dualAddRatio: 1.3,
+  /** A pod's interface of ipvlan, to one of veth. */
+  ipvlanAddRatio: 1,
   /** Packets a second, to a pair of veths with routes alone. */
   plainVethRate: 0.9,
   /** Of our overlay: packets or round trips a second, and bits a second over TCP, to one made by hand. */

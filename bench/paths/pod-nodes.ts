@@ -5,7 +5,9 @@
  * @module
  */
 import { execFileSync } from "node:child_process";
-import { openKernel } from "../../daemon/netlink/kernel.ts";
+import { parseMac } from "../../proto/addr.ts";
+import { type PodLink } from "../../daemon/core/kernel.ts";
+import { openKernel, type OpenKernel } from "../../daemon/netlink/kernel.ts";
 import { FAR_ADDRESS, type Lab, must, openLab, sh } from "../../daemon/netlink/lab.ts";
 import { type BenchRun } from "../run.ts";
 import { type Path } from "./turns.ts";
@@ -22,22 +24,31 @@ const UPSTREAM_TABLE = 1007;
 /** Upstream's priorities of the rules to and from a pod. */
 const UPSTREAM_PRIORITY = { to: 512, from: 2048 };
 
+/** From now on the node can have pods of ipvlan; before its ENIs are configured. */
+export async function useIpvlan({ ipvlan }: Pick<OpenKernel, "ipvlan">, lab: Lab): Promise<void> {
+  const primaryMac = parseMac(macOf(lab.node, "eth0"));
+  if (primaryMac === undefined) throw new Error(`${lab.node} has no eth0`);
+  must(await ipvlan.use({ primaryMac, hostStack: [] }));
+}
+
 /** A node with so many pods of ours on one ENI; the path is that of the pod in the middle. */
 export async function openOurNode(
   run: BenchRun,
   pods: number,
+  datapath: PodLink["datapath"] = "veth",
 ): Promise<Disposable & { readonly path: Path }> {
   if (pods > PODS_MAX) throw new RangeError(`${pods} pods are more than ${PODS_MAX}`);
   run.progress(`a node of ours with ${counted(pods)}`);
   const lab = openLab();
   try {
     await using kernel = await openKernel({ nodeNetns: lab.nodeNetns });
+    if (datapath === "ipvlan") await useIpvlan(kernel, lab);
     must(await kernel.prepareHost());
     must(await kernel.configureEni(lab.eni(0)));
     const links = [];
     for (let number = 1; number <= pods; number++) {
       run.signal.throwIfAborted();
-      const link = lab.newPod(0, number);
+      const link = { ...lab.newPod(0, number), datapath };
       must(await kernel.attachPod(link));
       links.push(link);
     }

@@ -17,7 +17,8 @@ import { TARGET } from "../upstream.ts";
 const WARM_UP = 15;
 const LIMIT = { bitsPerSecond: 100_000_000, burstBytes: 0 };
 
-type Kind = {
+/** A kind of pod. */
+export type Kind = {
   readonly name: string;
   readonly change: (pod: PodLink, number: number) => PodLink;
   /** Whether what is measured was really made: a text that ip(8) or tc(8) then shows. */
@@ -28,7 +29,8 @@ type Kind = {
   };
 };
 
-const PLAIN: Kind = {
+/** The one that others are measured beside. */
+export const PLAIN: Kind = {
   name: "veth, IPv4",
   change: (pod) => pod,
   shows: { where: "pod", command: () => "ip -4 address show dev eth0", text: "inet 10." },
@@ -53,37 +55,32 @@ export const measureAddDatapaths: Measure = async (run) => {
   await using kernel = await openKernel({ nodeNetns: lab.nodeNetns });
   must(await kernel.prepareHost());
   must(await kernel.configureEni(lab.eni(0)));
-  const samples = await inTurn(run, lab, kernel);
+  const samples = await attachInTurn(run, lab, kernel, KINDS);
   const contenders = KINDS.map((kind) => ({
     name: kind.name,
     samples: samples.get(kind) ?? [],
     ...(kind === PLAIN && { target: TARGET.dualAddRatio }),
   }));
   const row = "ADD in the kernel";
-  return [
-    { kind: "comparison", row, unit: "ms", paired: true, contenders },
-    {
-      kind: "absent",
-      row: `${row}, ipvlan`,
-      why: "ipvlan is tried in User Mode Linux, with a kernel of its own",
-    },
-  ] satisfies Row[];
+  return [{ kind: "comparison", row, unit: "ms", paired: true, contenders }] satisfies Row[];
 };
 
-async function inTurn(
+/** Milliseconds of `attachPod`, one pod of each kind a round. Throws where a pod did not get what it was to have. */
+export async function attachInTurn(
   run: BenchRun,
   lab: Lab,
   kernel: Pick<Kernel, "attachPod">,
+  kinds: readonly Kind[],
 ): Promise<ReadonlyMap<Kind, readonly number[]>> {
   const rounds = WARM_UP + (run.quick ? 10 : 60);
-  if (rounds * KINDS.length > PODS_MAX)
+  if (rounds * kinds.length > PODS_MAX)
     throw new RangeError(`${rounds} rounds need more than ${PODS_MAX} pods`);
-  const samples = new Map(KINDS.map((kind) => [kind, [] as number[]]));
+  const samples = new Map(kinds.map((kind) => [kind, [] as number[]]));
   for (let round = 0; round < rounds; round++) {
     if (round % 10 === 0) run.progress(`round ${round + 1} of ${rounds}`);
-    for (const kind of rotated(KINDS, round)) {
+    for (const kind of rotated(kinds, round)) {
       run.signal.throwIfAborted();
-      const ms = await attachOne(lab, kernel, kind, 1 + round * KINDS.length + KINDS.indexOf(kind));
+      const ms = await attachOne(lab, kernel, kind, 1 + round * kinds.length + kinds.indexOf(kind));
       if (round >= WARM_UP) samples.get(kind)?.push(ms);
     }
   }
