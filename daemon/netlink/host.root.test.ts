@@ -192,6 +192,28 @@ function linesOfEnis(lines: readonly string[]): readonly string[] {
   return ["eni0", "eni1"].flatMap((device) => lines.map((line) => `device ${device}: ${line}`));
 }
 
+describe("prepareHost()", () => {
+  it("takes elements away whose link is gone, and no others", async () => {
+    await start(0, "dual");
+    const pod = lab.newPod(0, 20);
+    must(await kernel.attachPod(pod));
+    const before = withoutCounts(lab.snapshot());
+    for (const stray of ["ip terway pod_source { 4711 . 10.0.1.20", "ip6 terway pod_source { 4711 . fd00::7"])
+      lab.run(lab.node, `nft add element ${stray} : goto eni0 }`);
+    must(await kernel.prepareHost());
+    expect(withoutCounts(lab.snapshot())).toEqual(before);
+  });
+});
+
+describe("forgetEni()", () => {
+  it("leaves a device that forwards nothing into the node", async () => {
+    await start(0, "ipv4");
+    must(await kernel.forgetEni(0));
+    expect(lab.pings(lab.vpc, "10.0.1.77", FAR_ADDRESS)).toBe(false);
+    expect(lab.spoofed()).toBe(0);
+  });
+});
+
 describe("checkNode(), when the node begins or ends to check sources", () => {
   it.each([1, 2])(
     "names what is set otherwise, and it is mended without loss: all.rp_filter %i",

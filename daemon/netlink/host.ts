@@ -16,14 +16,14 @@ import {
 } from "../core/datapath/host-plan.ts";
 import { FORMER_MAP, GROUP, nftFamily, type NftFamily } from "../core/datapath/layout.ts";
 import { HOST_END_IPV4, podElement } from "../core/datapath/pod-plan.ts";
-import { type Device, type Ipv4Settings, type Plan } from "../core/datapath/thing.ts";
-import { applyPlan } from "./apply.ts";
+import { type Device, type ElementThing, type Ipv4Settings, type Plan } from "../core/datapath/thing.ts";
+import { applyPlan, removePlan } from "./apply.ts";
 import { type Client } from "./client.ts";
 import { dumpLinks } from "./codec/dump.ts";
-import { decodeLink } from "./codec/link.ts";
+import { decodeLink, type Link } from "./codec/link.ts";
 import { getNftSet } from "./codec/nft-structure.ts";
 import { tableKeyOf } from "./encode-thing.ts";
-import { formerElements } from "./elements.ts";
+import { elementsOf, formerElements } from "./elements.ts";
 import { type EniPorts } from "./eni.ts";
 import { lookAt } from "./look.ts";
 import { factsNow } from "./node-facts.ts";
@@ -39,17 +39,39 @@ export async function prepareHost(ports: Ports): Promise<Result<void>> {
   if (!facts.ok) return facts;
   const former = await takeOver(ports);
   if (!former.ok) return former;
+  // The elements first: a pod's element is made after its link, so none of these is of a link that is being made.
+  const elements = await allElements(client, host);
+  if (!elements.ok) return elements;
+  const links = await client.dump("ip link show", dumpLinks(), decodeLink);
+  if (!links.ok) return links;
   // ENIs that serve already: the mark is there before it is asked for, and is asked for no more before it goes.
   const isMarked = facts.value.checksSources === true;
-  const before = isMarked ? ok(undefined) : await setEnis(client, facts.value);
+  const before = isMarked ? ok(undefined) : await setEnis(client, facts.value, links.value);
   if (!before.ok) return before;
   const structure = await runNft(nftHostText(facts.value), nodeNetns);
   if (!structure.ok) return structure;
-  const after = isMarked ? await setEnis(client, facts.value) : ok(undefined);
+  const after = isMarked ? await setEnis(client, facts.value, links.value) : ok(undefined);
   if (!after.ok) return after;
   const applied = await applyPlan(client, planHost(host));
   if (!applied.ok) return failed(applied.fault);
-  return former.value.families.length === 0 ? ok(undefined) : finish(ports, former.value);
+  const known = new Set(links.value.map(({ index }) => index));
+  const swept = await removePlan(
+    client,
+    elements.value.filter(({ device }) => !known.has(device.ifIndex)),
+  );
+  if (!swept.ok || former.value.families.length === 0) return swept;
+  return finish(ports, former.value);
+}
+
+/** Those whose link is gone are left of pods that went without a DEL: who got the link's number might use their addresses. */
+async function allElements(client: Client, host: HostFacts): Promise<Result<readonly ElementThing[]>> {
+  const elements: ElementThing[] = [];
+  for (const family of familiesOf(host)) {
+    const found = await elementsOf(client, family);
+    if (!found.ok) return found;
+    elements.push(...found.value);
+  }
+  return ok(elements);
 }
 
 /** What of a former version is there. */
@@ -96,10 +118,8 @@ async function finish({ client, nodeNetns }: Ports, { families, links }: Former)
   return applied.ok ? runNft(nftForgetFormerText(families), nodeNetns) : failed(applied.fault);
 }
 
-async function setEnis(client: Client, facts: HostFacts): Promise<Result<void>> {
-  const links = await client.dump("ip link show", dumpLinks(), decodeLink);
-  if (!links.ok) return links;
-  const enis = links.value
+async function setEnis(client: Client, facts: HostFacts, links: readonly Link[]): Promise<Result<void>> {
+  const enis = links
     .filter(({ group }) => group === GROUP.enis)
     .map(({ index, name }) => ({ name: name ?? String(index), ifIndex: index }));
   const applied = await applyPlan(client, settingsOf(enis, eniSources(facts)));

@@ -149,14 +149,17 @@ export function planEniLink(eni: EniLink, device: Device, host: HostFacts): Plan
   ];
 }
 
+/** Of a device that nothing of ours guards any more: the kernel looks at sources again. */
+const GIVEN_UP: Ipv4Settings = { rpFilter: 2, acceptLocal: false };
+
 /** The device as it came, where it has to be given up before it served. */
 export function planEniUnlink(device: Device): Plan {
-  return [{ kind: "settings", place: "node", device, settings: { group: 0, up: false } }];
+  return [{ kind: "settings", place: "node", device, settings: { group: 0, up: false, ipv4: GIVEN_UP } }];
 }
 
 /** The device of an ENI that is given up while it is there. */
 export function planEniForget(device: Device): Plan {
-  return [{ kind: "settings", place: "node", device, settings: { group: 0 } }];
+  return [{ kind: "settings", place: "node", device, settings: { group: 0, ipv4: GIVEN_UP } }];
 }
 
 /** The MACs that an ENI's gateways answered with. */

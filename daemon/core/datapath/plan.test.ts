@@ -106,8 +106,9 @@ describe("planEniUnlink() and planEniForget()", () => {
   it("give the device back", () => {
     const device = { name: "eth1", ifIndex: 4 };
     const settings = { kind: "settings", place: "node", device };
-    expect(planEniUnlink(device)).toEqual([{ ...settings, settings: { group: 0, up: false } }]);
-    expect(planEniForget(device)).toEqual([{ ...settings, settings: { group: 0 } }]);
+    const ipv4 = { rpFilter: 2, acceptLocal: false };
+    expect(planEniUnlink(device)).toEqual([{ ...settings, settings: { group: 0, up: false, ipv4 } }]);
+    expect(planEniForget(device)).toEqual([{ ...settings, settings: { group: 0, ipv4 } }]);
   });
 });
 
