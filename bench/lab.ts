@@ -23,6 +23,7 @@ import {
   type CloudSettings,
   CNI_CONF,
   eniConf,
+  POD_VSWITCH,
   type PoolSettings,
   SMALL_NODE,
 } from "./topology.ts";
@@ -36,6 +37,8 @@ export type Lab = {
   readonly run: BenchRun;
   readonly node: SimNode;
   readonly directory: string;
+  /** Of the pods' vSwitch. */
+  readonly gateway: string;
   readonly ours: Contender;
   /** Starts the agent and waits for SERVING; the milliseconds from the exec until then. */
   readonly start: () => Promise<number>;
@@ -83,6 +86,7 @@ export async function withLab<Value>(
     run: bench,
     node,
     directory,
+    gateway: simulator.gateways[POD_VSWITCH] ?? "",
     ...agent,
     ...openCounter(bench, simulator),
     namespace,

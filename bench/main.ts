@@ -32,6 +32,7 @@ import { measurePeers } from "./rows/peers.ts";
 import { measurePhases } from "./rows/phases.ts";
 import { measurePodPath } from "./rows/pod-path.ts";
 import { measureRestart } from "./rows/restart.ts";
+import { measureRestartMany } from "./rows/restart-many.ts";
 import { measureSandboxRows } from "./rows/sandboxes.ts";
 import { measureTogether } from "./rows/together.ts";
 import { measureVxlan } from "./rows/vxlan.ts";
@@ -61,6 +62,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Measure>>>> = {
     churn: measureChurn,
     idle: measureIdle,
     restart: measureRestart,
+    "restart-many": measureRestartMany,
   },
 };
 

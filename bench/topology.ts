@@ -30,7 +30,7 @@ export const DELAY_MS = {
 } as const satisfies Record<LatencyName, number>;
 
 /** vSwitch of the pods, with room for all of them, and its zone. */
-const POD_VSWITCH = "vsw-pods-h2";
+export const POD_VSWITCH = "vsw-pods-h2";
 const ZONE = "cn-hangzhou-h";
 
 /** What the row needs of the cloud. */

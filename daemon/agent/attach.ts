@@ -25,9 +25,12 @@ import {
   roundMs,
 } from "./leases.ts";
 import { type Grant } from "./loop.ts";
+import { sleep, SYSTEM_TIMERS } from "./timers.ts";
 
 /** Taken off the caller's deadline, so that our answer with the cause arrives before the caller gives up. */
 const ANSWER_MARGIN_MS = 2000;
+/** How long the device of a pod's ENI is awaited where the pod has its address already, and how often it is looked for. */
+const [ENI_WAIT_MS, ENI_LOOK_MS] = [5000, 20];
 
 /** The lock of the attachment is held. Where the caller goes away, all that the call made is undone. */
 export async function attach(pods: Pods, call: AddCall): Promise<Result<Added>> {
@@ -129,7 +132,7 @@ async function makeInterface(
     release(pods, lease);
     return undone();
   }
-  const mtu = await pods.mtuOf(lease.slot);
+  const mtu = await mtuOnceKnown(pods, lease.slot, call, startedMs);
   const made = mtu.ok ? await pods.kernel.attachPod(podLink(lease, pods, mtu.value)) : mtu;
   if (!made.ok) {
     pods.log.warn(
@@ -142,6 +145,23 @@ async function makeInterface(
   if (mtu.ok && (!isGone() || !isOurs)) return ok({ ...made.value, mtu: mtu.value });
   const removed = await remove(pods, lease);
   return removed.ok ? undone() : removed;
+}
+
+/** After a start of the agent a pod may be asked for again before the device of its ENI was looked at. */
+async function mtuOnceKnown(
+  pods: Pods,
+  slot: number,
+  { signal, deadlineMs }: AddCall,
+  startedMs: number,
+): Promise<Result<number>> {
+  const { mtuOf, nowMs, timers = SYSTEM_TIMERS } = pods;
+  const untilMs = Math.min(nowMs() + ENI_WAIT_MS, startedMs + deadlineMs - ANSWER_MARGIN_MS);
+  for (;;) {
+    const mtu = await mtuOf(slot);
+    const isOnItsWay = !mtu.ok && mtu.fault.kind === "not-ready";
+    if (!isOnItsWay || signal.aborted || nowMs() >= untilMs) return mtu;
+    await sleep(timers, ENI_LOOK_MS);
+  }
 }
 
 /** Nobody reads it, but the log. */

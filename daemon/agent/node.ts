@@ -17,12 +17,16 @@ import { keepForwarding, stopForwarding } from "./forward.ts";
 import { SYSTEM_HOST } from "./host.ts";
 import { removeHostFiles } from "./host-files.ts";
 import { type NodeOptions } from "./node-options.ts";
+import { countCalls } from "./in-flight.ts";
 import { openPatiently, statusWith, watchStore } from "./open-store.ts";
 import { keepPublished } from "./publish.ts";
 import { type Running } from "./serving.ts";
 
-/** How long calls under way may go on after the signal to stop. */
-const DRAIN_MS = 5000;
+/**
+ * How long calls under way may go on after the signal to stop; ADDs that still wait for the cloud are then told to try again,
+ * and have the rest to hear of it. Five seconds in all.
+ */
+const [FINISH_MS, ANSWER_MS] = [4000, 500];
 
 /** Opens all behind the socket. */
 export type OpenNode = (store: Store) => Promise<Result<Running, StartFault>>;
@@ -34,17 +38,12 @@ export async function runNode(
 ): Promise<Result<void, StartFault>> {
   const bootId = (await readFile(args.bootIdPath, "utf8")).trim();
   let api = refusing("it is starting");
+  const calls = countCalls(() => api, SYSTEM_HOST.timers);
   const rpc = await openRpcServer({
     socketPath: args.socketPath,
-    drainMs: DRAIN_MS,
+    drainMs: ANSWER_MS,
     onBug: (error) => log.error({ err: error }, "a call failed by a bug"),
-    api: {
-      add: (call) => api.add(call),
-      del: (call) => api.del(call),
-      check: (call) => api.check(call),
-      gc: (call) => api.gc(call),
-      status: () => api.status(),
-    },
+    api: calls.api,
   });
   if (!rpc.ok) return failed({ text: rpc.fault });
   await using server = rpc.value;
@@ -86,6 +85,8 @@ export async function runNode(
   const { add, status } = refusing("it is stopping");
   api = { ...running.api, add, status };
   log.info("stopping; pods keep running");
+  const left = await calls.ended(FINISH_MS);
+  if (left > 0) log.info({ calls: left }, "calls that wait are told to try again");
   return ok(undefined);
 }
 
