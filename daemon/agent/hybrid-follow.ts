@@ -38,8 +38,8 @@ export type Follower = {
   readonly apply: () => Promise<Result<void>>;
   /** One line for each thing that is wrong with the network as a whole. Changes nothing. */
   readonly check: () => Promise<readonly string[]>;
-  /** Bytes, of pods' interfaces; what `apply` found last decides. */
-  readonly mtu: () => number | undefined;
+  /** Bytes, of interfaces of new pods; what `apply` found last decides. A fault: with this uplink pods can have none. */
+  readonly mtu: () => Result<number> | undefined;
 };
 
 /** Lines of the log about single nodes after one change; more say nothing new. */
@@ -58,8 +58,10 @@ export function openFollower(options: FollowOptions): Follower {
       log.error({ fault: found.fault }, "the hybrid network cannot be set up");
       return found;
     }
+    const mtu = facts.take(found.value, followed);
+    // The network stays as it is, or is not made.
+    if (!mtu.ok) return mtu;
     uplink = found.value;
-    facts.take(found.value, followed);
     return carryOut(found.value);
   }
 
@@ -142,19 +144,18 @@ async function lookForUplink(
 
 /** What follows from the uplink: the MTU of pods, and whether the node's record says what its device says. */
 function openUplinkFacts(log: Log) {
-  let mtuBytes: number | undefined;
+  let mtu: Result<number> | undefined;
   let saidPrefix: number | undefined;
   return {
-    mtu: () => mtuBytes,
-    take(uplink: FoundUplink, { view, own }: Followed): void {
-      const now = podMtu(view.network, own, uplink.mtuBytes);
-      const fault = mtuFault(now, own.blockV6 !== undefined);
-      if (fault !== undefined) log.error({ mtuBytes: now, reason: fault }, "pods cannot have the MTU");
-      if (mtuBytes === undefined) mtuBytes = now;
-      else if (mtuBytes !== now)
+    mtu: () => mtu,
+    take(uplink: FoundUplink, { view, own }: Followed): Result<number> {
+      const before = mtu;
+      mtu = mtuOf(podMtu(view.network, own, uplink.mtuBytes), own.blockV6 !== undefined);
+      if (!mtu.ok) log.error({ fault: mtu.fault }, "new pods are refused");
+      else if (before?.ok === true && before.value !== mtu.value)
         log.warn(
-          { mtuBytes: now, given: mtuBytes },
-          "pods get another MTU after the next start of the agent",
+          { mtuBytes: mtu.value, before: before.value },
+          "new pods get another MTU; running ones keep theirs",
         );
       const { name, prefixLength } = uplink;
       const record = (own.nodeIp ?? own.nodeIpv6)?.prefixLength;
@@ -164,8 +165,16 @@ function openUplinkFacts(log: Log) {
           "the node's record and its device have different prefix lengths: who is on one link is told by the record",
         );
       saidPrefix = prefixLength;
+      return mtu;
     },
   };
+}
+
+function mtuOf(bytes: number, hasIpv6: boolean): Result<number> {
+  const fault = mtuFault(bytes, hasIpv6);
+  if (fault === undefined) return ok(bytes);
+  const remedy = "raise the MTU of the uplink, or set network.vxlan.mtu";
+  return failed({ kind: "not-ready", reason: `pods would have an MTU of ${bytes}; ${fault}\n  ${remedy}` });
 }
 
 /** Says once of a node that it is not reached, and why, and once that it is again. */

@@ -8,7 +8,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { parseHybridConf } from "../core/hybrid/conf.ts";
 import { ownRecord } from "../core/hybrid/desire.ts";
-import { mtuFault } from "../core/hybrid/rules.ts";
 import { type HybridNews } from "../core/hybrid/source.ts";
 import { blockPool, podAddresses } from "../core/pool/block.ts";
 import { type OwnBlock } from "../core/pool/model.ts";
@@ -45,12 +44,14 @@ export async function openHybridParts(
   await using stack = new AsyncDisposableStack();
   const base = await openBase(options, store, (view) => recover(options, store, view), stack);
   if (!base.ok) return base;
-  const opened = await openHybridNetwork({ thread: base.value.kernel.thread });
+  const late: Late = { onUplinkMtu: () => undefined };
+  const { thread } = base.value.kernel;
+  const opened = await openHybridNetwork({ thread, onUplinkMtu: () => late.onUplinkMtu() });
   if (!opened.ok) return failed({ text: sentence(opened.fault) });
   const network = stack.use(opened.value);
   const serving = options.args.drain
     ? ok(await openServing(base.value, blockSupply(options, base.value, undefined, stack), stack))
-    : await follow(options, base.value, network, stack);
+    : await follow(options, base.value, { network, late }, stack);
   if (!serving.ok) return serving;
   const moved = stack.move();
   return ok({
@@ -86,11 +87,14 @@ function recover(
   });
 }
 
+/** What the network calls, which has to be there before who answers is. */
+type Late = { onUplinkMtu: () => void };
+
 /** Makes the node's network, serves pods, and from then on goes with what is published. */
 async function follow(
   options: HybridNodeOptions,
   base: Base,
-  network: HybridNetwork,
+  { network, late: lateNetwork }: { readonly network: HybridNetwork; readonly late: Late },
   stack: AsyncDisposableStack,
 ): Promise<Result<Omit<Running, typeof Symbol.asyncDispose>, StartFault>> {
   const { log, hybrid } = options;
@@ -111,9 +115,12 @@ async function follow(
     onOwn: (own) => late.onOwn(own),
     log,
   });
-  const mtu = await makeNetwork(follower, start.value, base);
-  if (!mtu.ok) return mtu;
-  const supply = blockSupply(options, base, { follower, mtu: mtu.value }, stack);
+  const made = await makeNetwork(follower, base);
+  if (!made.ok) return made;
+  lateNetwork.onUplinkMtu = (): void => {
+    follower.apply().catch((error: unknown) => log.error({ err: error }, "another MTU failed by a bug"));
+  };
+  const supply = blockSupply(options, base, follower, stack);
   const serving = await openServing(
     base,
     {
@@ -174,13 +181,9 @@ function keptView(store: Store, nodeName: string): Followed | undefined {
 
 /**
  * The network is there before pods are. What keeps it from being made ends a first start; an agent with pods goes on, and
- * tries again. Resolves with the bytes of pods' MTU.
+ * tries again.
  */
-async function makeNetwork(
-  follower: Follower,
-  { own }: Followed,
-  { leases, options }: Base,
-): Promise<Result<number, StartFault>> {
+async function makeNetwork(follower: Follower, { leases, options }: Base): Promise<Result<void, StartFault>> {
   const deadlineMs = performance.now() + UPLINK_WAIT_MS;
   let made = await follower.apply();
   while (follower.mtu() === undefined && performance.now() < deadlineMs && !options.stop.aborted) {
@@ -189,27 +192,21 @@ async function makeNetwork(
   }
   const mtu = follower.mtu();
   if (mtu === undefined) return failed({ text: made.ok ? "it was stopped" : sentence(made.fault) });
-  const tooSmall = mtuFault(mtu, own.blockV6 !== undefined);
-  if (tooSmall !== undefined)
-    return failed({
-      text: `pods would have an MTU of ${mtu}; ${tooSmall}\n  raise the MTU of the uplink, or set network.vxlan.mtu`,
-    });
+  if (!mtu.ok && leases.length === 0) return failed({ text: sentence(mtu.fault) });
   if (!made.ok && made.fault.kind === "foreign-device" && leases.length === 0)
     return failed({ text: sentence(made.fault) });
-  return ok(mtu);
+  return ok(undefined);
 }
-
-type Network = { readonly follower: Follower; readonly mtu: number };
 
 /** Addresses come from the node's block. Without a network nobody is served: at a drain. */
 function blockSupply(
   { args, log }: HybridNodeOptions,
   { kernel, store }: Base,
-  network: Network | undefined,
+  follower: Follower | undefined,
   stack: AsyncDisposableStack,
 ): Supply {
   const { leases, cooldowns } = recordsOf(store.load(), "");
-  if (args.hostRoot !== undefined && network !== undefined)
+  if (args.hostRoot !== undefined && follower !== undefined)
     stack.use(openHostFiles(args.hostRoot, log)).onEnis([]);
   return {
     initial: blockPool({ leases, cooldowns, cooldownMs: COOLDOWN_MS, nowMs: nowMs() }),
@@ -217,7 +214,7 @@ function blockSupply(
     // Records are the loop's; a pool of a block has no other effects.
     actOn: () => () => undefined,
     onPool: () => undefined,
-    mtuOf: async () => ok(network?.mtu ?? NO_MTU),
+    mtuOf: async () => follower?.mtu() ?? ok(NO_MTU),
     datapath: "veth",
     addTimeoutMs: ADD_TIMEOUT_MS,
     onEnis: false,
@@ -225,13 +222,13 @@ function blockSupply(
       async check(withPods) {
         const node = await kernel.checkNode([]);
         if (!node.ok) return node;
-        const wrong = [...node.value, ...((await network?.follower.check()) ?? [])];
+        const wrong = [...node.value, ...((await follower?.check()) ?? [])];
         return ok(withPods ? [...wrong, ...(await pods.checkAll())] : wrong);
       },
       async mend() {
         const prepared = await kernel.prepareHost();
         if (!prepared.ok) log.error({ fault: prepared.fault }, "the node's datapath could not be mended");
-        await network?.follower.apply();
+        await follower?.apply();
         await pods.mendAll();
       },
     }),

@@ -1,6 +1,8 @@
 /** Hybrid mode with both families: pods with a pair of addresses, over VXLAN and over direct routes. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Agent, drainAgent, startAgent } from "../harness/agent.ts";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Agent, drainAgent, runAgent, startAgent } from "../harness/agent.ts";
 import { addPod, type Attached, delPod, type Pod } from "../harness/pod.ts";
 import { until } from "../harness/process.ts";
 import { ping } from "../harness/traffic.ts";
@@ -33,6 +35,24 @@ async function silent(): Promise<readonly string[]> {
   return lost;
 }
 
+const TOO_SMALL = "pods would have an MTU of 1270; IPv6 needs 1280 bytes at least";
+
+/** Of both ends of its link, in bytes. */
+function mtus({ result }: Attached): readonly number[] {
+  return result.interfaces.map((each) => ("mtu" in each ? Number(each.mtu) : 0));
+}
+
+/** What ADD is answered with; where it is not refused the pod is taken away again. */
+async function refusal(pod: Pod): Promise<string> {
+  try {
+    await addPod(pod);
+  } catch (error) {
+    return String(error);
+  }
+  await delPod(pod);
+  return "";
+}
+
 describe("terwayd --hybrid-conf with both families", () => {
   it("gives pods a pair and joins them by VXLAN", async () => {
     for (const node of NODES) {
@@ -62,6 +82,27 @@ describe("terwayd --hybrid-conf with both families", () => {
     expect(await silent()).toEqual([]);
   });
 
+  it("gives new pods what another uplink leaves, and the tunnel too", async () => {
+    const tunnel = async (): Promise<number> => {
+      const text = await lab.site.must("node-3", "ip", "-j", "link", "show", "terway.1");
+      const [link]: readonly { readonly mtu: number }[] = JSON.parse(text);
+      return link?.mtu ?? 0;
+    };
+    await lab.site.must("node-3", "ip", "link", "set", "ens192", "mtu", "1400");
+    await until("the tunnel follows", async () => (await tunnel()) === 1350, 2_000, 20);
+    const late = await lab.pod("node-3-b", "node-3");
+    pods.push({ ...late, ...(await addPod(late)) });
+    expect(pods.map(mtus)).toEqual([...NODES.map(() => [1450, 1450]), [1350, 1350]]);
+    // IPv6 needs 1280: the network stays as it is, and new pods are told why they cannot be.
+    await lab.site.must("node-3", "ip", "link", "set", "ens192", "mtu", "1320");
+    const none = await lab.pod("node-3-c", "node-3");
+    await until("pods are refused", async () => (await refusal(none)).includes(TOO_SMALL), 5_000, 100);
+    expect(await tunnel()).toBe(1350);
+    await lab.site.must("node-3", "ip", "link", "set", "ens192", "mtu", "1500");
+    await until("the tunnel is as before", async () => (await tunnel()) === 1450, 2_000, 20);
+    expect(await silent()).toEqual([]);
+  });
+
   it("is drained to nothing", async () => {
     for (const pod of pods) await delPod(pod);
     for (const node of NODES) {
@@ -69,5 +110,16 @@ describe("terwayd --hybrid-conf with both families", () => {
       await drainAgent(lab.agent(node));
       expect(await lab.site.must(node, "ip", "-6", "route", "show", "proto", "84"), node).toBe("");
     }
+  });
+
+  it("is refused at its first start where the uplink leaves too little for IPv6", async () => {
+    await lab.publish(lab.conf);
+    await lab.site.must("node-2", "ip", "link", "set", "eth0", "mtu", "1300");
+    await rm(join(lab.agent("node-2").directory, "state"), { recursive: true, force: true });
+    const ended = await runAgent(lab.agent("node-2"), []);
+    expect(ended.status).toBe(1);
+    expect(ended.stderr).toContain("pods would have an MTU of 1250; IPv6 needs 1280 bytes at least");
+    expect(ended.stderr).toContain("raise the MTU of the uplink, or set network.vxlan.mtu");
+    expect(await lab.site.must("node-2", "ip", "-br", "link", "show", "type", "vxlan")).toBe("");
   });
 });

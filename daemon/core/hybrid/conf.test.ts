@@ -165,6 +165,31 @@ describe("parseHybridConf()", () => {
     ]);
   });
 
+  it("refuses what it does not carry out, unless it asks for nothing", () => {
+    const podCIDRs = ["10.245.0.0/16"];
+    const asked = {
+      podCIDRs,
+      snatAddress: "10.10.1.99",
+      vxlan: { checksumOffload: "Off" },
+      quarantineSeconds: 900,
+    };
+    const parsed = parseHybridConf(textOf(asked));
+    const keys = (problems: typeof parsed.warnings): readonly string[] =>
+      said(problems).map((line) => line.split(" ")[1] ?? "");
+    expect(keys(parsed.ok ? [] : parsed.problems)).toEqual([
+      "network.snatAddress",
+      "network.vxlan.checksumOffload",
+    ]);
+    expect(keys(parsed.warnings)).toEqual(["network.quarantineSeconds"]);
+    const nothing = {
+      podCIDRs,
+      snatAddress: "",
+      allocator: "Controller",
+      vxlan: { checksumOffload: "Auto" },
+    };
+    expect(parseHybridConf(textOf(nothing)).ok).toBe(true);
+  });
+
   it("bounds masks, and MTUs by the families of pods", () => {
     const v6 = { podCIDRs: ["10.245.0.0/16", "fd00:245::/104"] };
     const table: readonly (readonly [network: object, problems: readonly string[]])[] = [

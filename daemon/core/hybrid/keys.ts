@@ -7,7 +7,7 @@
 import * as z from "zod";
 import { type Ipv4 } from "../../../proto/addr.ts";
 import { type IpAddress, isIpv6 } from "../../../proto/addr6.ts";
-import { key, type KeyTable } from "../config/key-table.ts";
+import { key, type KeyTable, type UnsupportedKey } from "../config/key-table.ts";
 import { count, oneOf, text } from "../config/kinds.ts";
 import { flag, hostAddress, networks, nodeName, records, section, unicastMac, words } from "./kinds.ts";
 
@@ -123,14 +123,64 @@ const node = {
   }),
 };
 
-const table = <Shape extends z.ZodRawShape>(file: string, shape: Shape): KeyTable<Shape> => ({
+/** Of HybridNetwork and of the settings of others. Defaults of HybridNetwork ask for nothing. */
+const networkUnsupported = {
+  snatAddress: {
+    meaning: "The address that translated packets leave with.",
+    inert: [],
+    otherwise: "refused",
+    instead:
+      "remove it: they leave with the address that the node's route to the destination has as its source",
+  },
+  pools: {
+    meaning: "Groups of nodes with a mode of their own.",
+    inert: [[]],
+    otherwise: "refused",
+    instead: "write mode and fallback for all nodes; l2Domain and capabilities of a record tell nodes apart",
+  },
+  allocator: {
+    meaning: "Who gives nodes their blocks.",
+    inert: ["Controller"],
+    otherwise: "ignored",
+    instead: "the records have the blocks",
+  },
+  quarantineSeconds: {
+    meaning: "How long a block of a node that is gone is given to no other.",
+    inert: [],
+    otherwise: "ignored",
+    instead:
+      "the records have the blocks; give a block to another node when nobody sends to the old one any more",
+  },
+} as const satisfies Readonly<Record<string, UnsupportedKey>>;
+
+const vxlanUnsupported = {
+  checksumOffload: {
+    meaning: "Whether the network card computes checksums of tunnelled packets.",
+    inert: ["Auto", "On"],
+    otherwise: "refused",
+    instead:
+      "remove it; for a card that spoils them (vmxnet3) let udev run `ethtool -K terway.1 tx-checksum-ip-generic off` when the device comes",
+  },
+  flannelCompatible: {
+    meaning: "Whether nodes of Flannel can be peers.",
+    inert: [true],
+    otherwise: "refused",
+    instead: "remove it: the overlay is that of Flannel in any case",
+  },
+} as const satisfies Readonly<Record<string, UnsupportedKey>>;
+
+const table = <Shape extends z.ZodRawShape>(
+  file: string,
+  shape: Shape,
+  unsupported: KeyTable<Shape>["unsupported"] = {},
+): KeyTable<Shape> => ({
   file,
   schema: z.object(shape),
-  unsupported: {},
+  unsupported,
   other: { file: "", keys: [] },
 });
 
 export const TOP_KEYS = table("the file of the hybrid network", top);
-export const NETWORK_KEYS = table("network", network);
-export const VXLAN_KEYS = table("network.vxlan", vxlan);
+export const NETWORK_KEYS = table("network", network, networkUnsupported);
+export const VXLAN_KEYS = table("network.vxlan", vxlan, vxlanUnsupported);
 export const NODE_KEYS = table("a node's record", node);

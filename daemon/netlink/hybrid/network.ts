@@ -8,7 +8,7 @@
  */
 import { type Fault } from "../../../proto/fault.ts";
 import { failed, ok, type Result } from "../../../proto/result.ts";
-import { type HybridDesired, type HybridDevices } from "../../core/hybrid/desired.ts";
+import { type HybridDesired } from "../../core/hybrid/desired.ts";
 import { peerOfThing, type Refusal } from "../../core/hybrid/plan.ts";
 import { keyOf } from "../../core/hybrid/things.ts";
 import { openClient } from "../client.ts";
@@ -16,6 +16,7 @@ import { type RawMessage } from "../codec/header.ts";
 import { RTM_LINK } from "../codec/link.ts";
 import { type SocketThread } from "../socket.ts";
 import { removeAll } from "./clean.ts";
+import { type SeenDevices } from "./device.ts";
 import { eventsOf } from "./event.ts";
 import { unknownSenders } from "./nat.ts";
 import { follow, isSmall, look, type Model, type Pass, type PassPorts, TABLE_MENDED } from "./pass.ts";
@@ -40,6 +41,8 @@ export type HybridOptions = {
   readonly thread: SocketThread;
   /** Path of the node's network namespace, where it is not the process's. The thread's has to be the same. */
   readonly nodeNetns?: string;
+  /** The uplink has another MTU than at the look before: what is desired follows from it. */
+  readonly onUplinkMtu?: () => void;
 };
 
 export type HybridState = {
@@ -116,6 +119,7 @@ export async function openHybridNetwork(options: HybridOptions): Promise<Result<
 /** Owns what is known of the kernel, the timer of the next look and the callers that wait. */
 class Keeper {
   readonly #ports: PassPorts;
+  readonly #onUplinkMtu: () => void;
   readonly #suspicion = openSuspicion();
   readonly #counts: Counts = { looks: 0, messages: 0, removed: 0, repaired: {} };
   #desired: HybridDesired | undefined;
@@ -123,7 +127,7 @@ class Keeper {
   #applied: HybridDesired | undefined;
   #model: Model | undefined;
   /** What notifications are told by. */
-  #devices: HybridDevices | undefined;
+  #devices: SeenDevices | undefined;
   #last: Result<Pass> | undefined;
   /** The devices of the last pass were not known when it began: what was said about them was not understood. */
   #isDeaf = false;
@@ -134,7 +138,8 @@ class Keeper {
   #timer: NodeJS.Timeout | undefined;
   #ended = false;
 
-  constructor({ thread, nodeNetns }: HybridOptions) {
+  constructor({ thread, nodeNetns, onUplinkMtu }: HybridOptions) {
+    this.#onUplinkMtu = onUplinkMtu ?? ((): void => undefined);
     this.#ports = { client: openClient(thread), nodeNetns, tracking: openTracking(), loaded: new Map() };
   }
 
@@ -250,6 +255,8 @@ class Keeper {
     const { devices } = result.value.model;
     this.#isDeaf =
       devices.overlay?.ifIndex !== this.#devices?.overlay?.ifIndex || this.#devices === undefined;
+    if (this.#devices !== undefined && this.#devices.uplinkLink.mtu !== devices.uplinkLink.mtu)
+      this.#onUplinkMtu();
     this.#devices = devices;
     count(this.#counts, result.value, isRepair);
     if (this.#applied !== undefined) await forgetTranslated(this.#ports.client, this.#applied, wanted);
