@@ -7,7 +7,15 @@ import { type Mac } from "../../proto/addr.ts";
 import { type IpAddress, parseIp } from "../../proto/addr6.ts";
 import { ok, type Result } from "../../proto/result.ts";
 import { familiesOf, type HostFacts } from "../core/datapath/host-plan.ts";
-import { eniChain, eniTable, GROUP, POD_ALIAS, PROTOCOL, SLOT_MAX } from "../core/datapath/layout.ts";
+import {
+  eniChain,
+  eniTable,
+  GROUP,
+  POD_ALIAS,
+  PROTOCOL,
+  slaveName,
+  SLOT_MAX,
+} from "../core/datapath/layout.ts";
 import { type KernelView, type PodTraces } from "../core/rebuild/rebuild.ts";
 import { elementsOf, formerElements } from "./elements.ts";
 import { type Client } from "./client.ts";
@@ -45,7 +53,12 @@ export async function surveyNode(client: Client, host: HostFacts): Promise<Resul
       });
     });
   const wasUsed = rules.value.some(({ protocol }) => protocol === PROTOCOL);
-  return ok({ pods, enis: enis.value, wasUsed });
+  const nodeSlaves = new Map(Array.from({ length: SLOT_MAX + 1 }, (_, slot) => [slaveName(slot), slot]));
+  const slaves = routes.value.flatMap(({ hostName, address }) => {
+    const slot = nodeSlaves.get(hostName);
+    return slot === undefined ? [] : [{ hostName, slot, address }];
+  });
+  return ok({ pods, slaves, enis: enis.value, wasUsed });
 }
 
 type Hanging = {

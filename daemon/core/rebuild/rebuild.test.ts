@@ -67,7 +67,7 @@ function entry(index: number, addresses: readonly string[]): CacheEntry {
 
 function input(given: Partial<RebuildInput> & { readonly pods?: readonly PodTraces[] }): RebuildInput {
   const { pods = [], ...rest } = given;
-  const kernel = { pods, enis: [{ slot: 2, mac: mac(1) }], wasUsed: true };
+  const kernel = { pods, slaves: [], enis: [{ slot: 2, mac: mac(1) }], wasUsed: true };
   return { kernel, cache: [], enis: [eni(1)], block: [], ...rest };
 }
 
@@ -162,6 +162,37 @@ describe("rebuild()", () => {
     expect(cooling).toEqual(["10.0.1.1", "10.0.1.3", "fd00:1::1", "fd00:1::4"]);
   });
 
+  it("knows ipvlan pods by their addresses, and keeps those of which the runtime says nothing", () => {
+    const slaves = ["10.0.1.2", "fd00:1::2", "10.0.1.3"].map((text) => ({
+      hostName: "twv2",
+      slot: 2,
+      address: ip(text),
+    }));
+    const given = input({ enis: [eni(1, true)], cache: [entry(1, ["10.0.1.2", "fd00:1::2"])] });
+    const { leases, findings } = rebuild({ ...given, kernel: { ...given.kernel, slaves } });
+    const common = { hostName: "twv2", slot: 2, hostMac: mac(1), podMac: mac(1), datapath: "ipvlan" };
+    expect(leases).toEqual([
+      {
+        ...common,
+        attachment: unknownAttachment("twv2@10.0.1.3"),
+        address: "10.0.1.3",
+        stack: "ipv4",
+        netns: "",
+        pod: "",
+      },
+      {
+        ...common,
+        attachment: attachment(1),
+        address: "10.0.1.2",
+        address6: "fd00:1::2",
+        stack: "dual",
+        netns: "/run/netns/p1",
+        pod: "default/p1",
+      },
+    ]);
+    expect(findings).toEqual([]);
+  });
+
   it("names what the runtime knows and the node does not have", () => {
     const { leases, findings } = rebuild(input({ cache: [entry(7, ["10.0.1.2"])] }));
     expect(leases).toEqual([]);
@@ -170,7 +201,7 @@ describe("rebuild()", () => {
 
   it("goes without a cloud: the block's addresses that nobody has cool down", () => {
     const block = ["10.9.0.1", "10.9.0.2"].map(ip);
-    const kernel = { pods: [traces(1, ["10.9.0.1"])], enis: [], wasUsed: true };
+    const kernel = { pods: [traces(1, ["10.9.0.1"])], slaves: [], enis: [], wasUsed: true };
     const found = rebuild({ kernel, cache: [entry(1, ["10.9.0.1"])], enis: undefined, block });
     expect(found).toMatchObject({
       leases: [{ address: "10.9.0.1", slot: 0 }],
@@ -180,7 +211,7 @@ describe("rebuild()", () => {
   });
 
   it("makes a node that nobody has used wait for nothing", () => {
-    const kernel = { pods: [], enis: [], wasUsed: false };
+    const kernel = { pods: [], slaves: [], enis: [], wasUsed: false };
     expect(rebuild({ kernel, cache: [], enis: [eni(1)], block: [ip("10.9.0.1")] }).cooling).toEqual([]);
   });
 
@@ -200,6 +231,7 @@ describe("rebuild()", () => {
       property(pods, pods, boolean(), boolean(), (inKernel, inCache, hasCloud, wasUsed) => {
         const kernel = {
           pods: inKernel.map(({ index, addresses, slot }) => traces(index, addresses, slot)),
+          slaves: [],
           enis: [
             { slot: 2, mac: mac(1) },
             { slot: 3, mac: mac(2) },
@@ -215,7 +247,12 @@ describe("rebuild()", () => {
         expect(new Set<IpAddress>(kept).size).toBe(kept.length);
         expect(found.cooling.filter((each) => kept.some((other) => other === each))).toEqual([]);
         // The same, in whatever order the views come.
-        const turned = { pods: kernel.pods.toReversed(), enis: kernel.enis.toReversed(), wasUsed };
+        const turned = {
+          slaves: [],
+          pods: kernel.pods.toReversed(),
+          enis: kernel.enis.toReversed(),
+          wasUsed,
+        };
         expect(
           new Set(
             rebuild({ kernel: turned, cache: cache.toReversed(), enis, block: [] }).leases.map(

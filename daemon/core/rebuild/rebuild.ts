@@ -26,8 +26,14 @@ export type PodTraces = {
   readonly slot?: number;
 };
 
+/** An address of an ipvlan pod: all that the node has of it is the route by the node's own slave of the ENI. */
+export type SlaveRoute = { readonly hostName: string; readonly slot: number; readonly address: IpAddress };
+
 export type KernelView = {
+  /** Connected by veth. */
   readonly pods: readonly PodTraces[];
+  /** Connected by ipvlan. */
+  readonly slaves: readonly SlaveRoute[];
   /** Devices of ENIs, and whose routing table leads to them. */
   readonly enis: readonly { readonly slot: number; readonly mac: Mac }[];
   /** An agent has worked here in this boot. */
@@ -59,6 +65,7 @@ export type RebuiltLease = {
   readonly hostMac: string;
   readonly podMac: string;
   readonly bandwidth?: Bandwidth;
+  readonly datapath?: "ipvlan";
 };
 
 export type Rebuilt = {
@@ -85,28 +92,67 @@ export function rebuild({ kernel, cache, enis, block }: RebuildInput): Rebuilt {
   const findings: string[] = [];
   const byLink = new Map(cache.map((entry) => [hostLinkName(entry.attachment), entry]));
   const place = placeOf(kernel, enis ?? []);
-  const taken = new Set<IpAddress>(kernel.pods.flatMap(({ addresses }) => addresses));
+  const behind = kernel.slaves.map(({ address }) => address);
+  const taken = new Set<IpAddress>([...kernel.pods.flatMap(({ addresses }) => addresses), ...behind]);
   const held = new Set<IpAddress>();
   const leases: RebuiltLease[] = [];
-  for (const pod of [...kernel.pods].sort((a, b) => (a.hostName < b.hostName ? -1 : 1))) {
-    const entry = byLink.get(pod.hostName);
-    const lease = leaseOf(pod, entry, { place, enis, taken, findings });
+  const veths = kernel.pods.map((pod) => ({ pod, entry: byLink.get(pod.hostName), name: pod.hostName }));
+  const found = [...veths, ...slavesOf(kernel, cache)].sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const candidate of found) {
+    const lease = leaseOf(candidate, { place, enis, taken, findings });
     if (lease === undefined) continue;
     const twice = keptBy(lease).filter((address) => held.has(address));
     if (twice.length > 0) {
-      findings.push(`${pod.hostName} has ${twice.join(", ")}, which another pod has: it gets no lease`);
+      findings.push(`${candidate.name} has ${twice.join(", ")}, which another pod has: it gets no lease`);
       continue;
     }
     for (const address of keptBy(lease)) held.add(address);
     leases.push(lease);
   }
-  const there = new Set(kernel.pods.map(({ hostName }) => hostName));
-  for (const [link, { attachment }] of byLink)
-    if (!there.has(link))
+  const known = new Set(found.map(({ entry }) => entry));
+  for (const entry of byLink.values())
+    if (!known.has(entry)) {
+      const { attachment } = entry;
       findings.push(`the runtime knows ${attachmentKey(attachment)}, of which the node has no interface`);
+    }
   const ofEnis = (enis ?? []).flatMap(({ view }) => addressesOn(view));
   const cooling = kernel.wasUsed ? [...ofEnis, ...block].filter((address) => !held.has(address)) : [];
   return { leases, enis: eniRecords(kernel, enis ?? []), cooling, findings };
+}
+
+/** `name`: tells it from others where nobody knows the attachment. */
+type Candidate = {
+  readonly pod: PodTraces;
+  readonly entry: CacheEntry | undefined;
+  readonly name: string;
+  readonly datapath?: "ipvlan";
+};
+
+/** The routes of ipvlan pods, by what the runtime says of their addresses; the rest one by one. */
+function slavesOf({ slaves, enis }: KernelView, cache: readonly CacheEntry[]): readonly Candidate[] {
+  const macs = new Map(enis.map(({ slot, mac }) => [slot, mac]));
+  const owners = new Map(
+    cache.flatMap((entry) => entry.addresses.map((address) => [address, entry] as const)),
+  );
+  const byName = new Map<string, { readonly entry: CacheEntry | undefined; readonly routes: SlaveRoute[] }>();
+  for (const route of slaves) {
+    const entry = owners.get(route.address);
+    const key = entry === undefined ? route.address : attachmentKey(entry.attachment);
+    const name = `${route.hostName}@${key}`;
+    const group = byName.get(name) ?? { entry, routes: [] };
+    group.routes.push(route);
+    byName.set(name, group);
+  }
+  return [...byName].flatMap(([name, { entry, routes }]): Candidate[] => {
+    const [first] = routes;
+    if (first === undefined) return [];
+    const { hostName, slot } = first;
+    // All slaves of an ENI have its MAC.
+    const mac = macs.get(slot);
+    const macsOfBoth = mac !== undefined && { hostMac: mac, podMac: mac };
+    const pod = { hostName, slot, addresses: routes.map(({ address }) => address), ...macsOfBoth };
+    return [{ pod, entry, name, datapath: "ipvlan" }];
+  });
 }
 
 type Place = { readonly slot: number; readonly view?: EniView };
@@ -136,8 +182,7 @@ type Sources = {
 };
 
 function leaseOf(
-  pod: PodTraces,
-  entry: CacheEntry | undefined,
+  { pod, entry, name, datapath }: Candidate,
   { place, enis, taken, findings }: Sources,
 ): RebuiltLease | undefined {
   const { hostName } = pod;
@@ -167,7 +212,7 @@ function leaseOf(
   }
   taken.add(address);
   return {
-    attachment: entry?.attachment ?? unknownAttachment(hostName),
+    attachment: entry?.attachment ?? unknownAttachment(name),
     address,
     ...(address6 !== undefined && { address6 }),
     stack: v4 === undefined ? "ipv6" : address6 === undefined ? "ipv4" : "dual",
@@ -178,6 +223,7 @@ function leaseOf(
     hostMac: pod.hostMac ?? "",
     podMac: pod.podMac ?? entry?.podMac ?? "",
     ...(entry?.bandwidth !== undefined && { bandwidth: entry.bandwidth }),
+    ...(datapath !== undefined && { datapath }),
   };
 }
 
