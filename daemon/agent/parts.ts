@@ -100,7 +100,11 @@ export function eniSupply(
   const hostFiles =
     args.hostRoot === undefined || args.drain ? undefined : stack.use(openHostFiles(args.hostRoot, log));
   const vSwitches = new Map(known.facts.vSwitches.map((view) => [view.id, view]));
-  const mtu = openMtu(config.cni.mtuBytes, kernel);
+  const mtu = openMtu({
+    wanted: config.cni.mtuBytes,
+    kernel,
+    elapsedMs: () => host.timers.elapsedMs(),
+  });
   const vSwitchOf = (id: VSwitchId): VSwitchView | undefined => vSwitches.get(id);
   return {
     initial: initialPool(

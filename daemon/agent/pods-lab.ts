@@ -118,7 +118,7 @@ export function openPodsLab(
   const memory = memoryKernel();
   const gone = new Set<string>();
   const kept = new Set<string>();
-  const mtu = openMtu(wantedMtu, memory.kernel);
+  const mtu = openMtu({ wanted: wantedMtu, kernel: memory.kernel, elapsedMs: () => 0 });
   const pods = openPods({
     loop: lab.loop,
     kernel: memory.kernel,
