@@ -4,6 +4,7 @@
  * @module
  */
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { must, type Ran, run } from "./process.ts";
 import { program } from "./programs.ts";
 
@@ -82,6 +83,25 @@ export async function addPod(pod: Pod): Promise<Attached> {
   const result = JSON.parse(ran.stdout) as CniResult;
   const address = result.ips[0]?.address.split("/")[0] ?? "";
   return { address, hostName: result.interfaces[0]?.name ?? "", result, tookMs: ran.tookMs };
+}
+
+/** CNI's "try again later" as `addPod` shows it. */
+const AGAIN = '"code":11,';
+const ADD_TRIES = 8;
+/** As kubelet, roughly. */
+const AGAIN_AFTER_MS = 2000;
+
+/** As a runtime does on a busy machine: an ADD that says "try again later" is tried again later after a DEL, a few times. */
+export async function addPodAtLast(pod: Pod): Promise<Attached> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await addPod(pod);
+    } catch (error) {
+      if (tries === ADD_TRIES || !String(error).includes(AGAIN)) throw error;
+      await delPod(pod);
+      await sleep(AGAIN_AFTER_MS);
+    }
+  }
 }
 
 /** DEL that has to succeed. */

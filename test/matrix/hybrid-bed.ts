@@ -148,7 +148,7 @@ async function standing(making: Making): Promise<Omit<Bed, "stack" | "close">> {
     serviceClient: "pod",
     mtu: mtuOf(view, site.node("node-1")),
     addService: async (address, endpoint) =>
-      addService(nodeHere.station.namespace, { address, endpoint, port: PORT, isClientSeen: true }),
+      addService(nodeHere.station.namespace, { address, endpoint, port: PORT }),
     spoofed: async () => refusedSources(namespaces),
     async narrow(mtu) {
       const { routerNamespace } = site.site;

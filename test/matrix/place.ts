@@ -37,6 +37,19 @@ export async function refusedSources(namespaces: readonly string[]): Promise<num
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
+/** An action that drops, and how many packets it got: "action order 1: skbedit ptype host drop … Sent 252 bytes 3 pkt". */
+const DROPPED = /action order \d+:[^\n]* drop\s[\s\S]*?Sent \d+ bytes (\d+) pkt/g;
+
+/** Packets that filters at pods' own devices dropped on their way out. */
+export async function droppedByFilters(namespaces: readonly string[]): Promise<number> {
+  const shown = await Promise.all(
+    namespaces.map(async (namespace) =>
+      must("tc", ["-n", namespace, "-s", "filter", "show", "dev", "eth0", "egress"]),
+    ),
+  );
+  return [...shown.join("").matchAll(DROPPED)].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
 /** By the kernel's reverse-path filter, and by counters of nftables that are named after it. */
 async function sourcesRefused(namespace: string): Promise<number> {
   const enter = `--net=/run/netns/${namespace}`;

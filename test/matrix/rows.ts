@@ -23,9 +23,12 @@ type Driver =
 function driverOf(datapath: DatapathName, stack: Stack): Driver {
   switch (datapath) {
     case "veth":
-      return { kind: "bed", needsIpvlan: false, open: async (name) => openVpcBed(name, datapath, stack) };
     case "ipvlan":
-      return { kind: "not-driven", why: "the agent does not have it" };
+      return {
+        kind: "bed",
+        needsIpvlan: datapath === "ipvlan",
+        open: async (name) => openVpcBed(name, datapath, stack),
+      };
     case "overlay":
     case "underlay":
       if (stack === "v6")
@@ -35,6 +38,8 @@ function driverOf(datapath: DatapathName, stack: Stack): Driver {
       return datapath satisfies never;
   }
 }
+
+const GUEST_TIMEOUT_MS = 600_000;
 
 export type RowName = { readonly datapath: DatapathName; readonly stack: Stack };
 
@@ -72,10 +77,10 @@ async function tryHere({ datapath, stack }: RowName, open: (name: string) => Pro
   return { row: { datapath, stack, result: { kind: "tried", cells, tookMs } }, left };
 }
 
-/** Tries one row on the kernel of User Mode Linux (test/uml/), whichever it needs. @throws as `tryRow` */
-export async function tryInGuest({ datapath, stack }: RowName): Promise<Tried> {
+/** On the kernel of User Mode Linux (test/uml/). @throws as `tryRow` */
+async function tryInGuest({ datapath, stack }: RowName): Promise<Tried> {
   const program = [process.execPath, "test/matrix/main.ts", datapath, stack, "-o", "json"] as const;
-  const ran = await runInUml({ command: program, memoryMib: 2048, timeoutMs: 300_000 });
+  const ran = await runInUml({ command: program, memoryMib: 2048, timeoutMs: GUEST_TIMEOUT_MS });
   const [line] = ran.stdout.split("\n").filter((text) => text.startsWith("{"));
   if (line === undefined)
     throw new Error(`${program.join(" ")} in the guest: ${JSON.stringify(ran.end)}\n${ran.stderr}`);

@@ -1,6 +1,6 @@
 /**
  * Service addresses on a node, made as kube-proxy makes them: DNAT for what is forwarded and for what the node sends, and
- * masquerading of a pod that reaches itself, or of all. With `nft`, or with `iptables-legacy` on a kernel that has no nftables of the
+ * masquerading of a pod that reaches itself. With `nft`, or with `iptables-legacy` on a kernel that has no nftables of the
  * families ip and ip6.
  *
  * @module
@@ -14,8 +14,6 @@ export type Service = {
   readonly address: string;
   readonly endpoint: string;
   readonly port: number;
-  /** Whether endpoints see the address of the pod that asks; else the node's (kube-proxy: `masqueradeAll`). */
-  readonly isClientSeen: boolean;
 };
 
 /** The namespace goes away with all of it. */
@@ -37,29 +35,24 @@ export async function addService(namespace: string, service: Service): Promise<v
     await must("nsenter", [enter, iptables, "-t", "nat", ...line.split(" ")]);
 }
 
-function nftRules(
-  family: "ip" | "ip6",
-  { address, endpoint, port, isClientSeen }: Service,
-  to: string,
-): string {
+function nftRules(family: "ip" | "ip6", { address, endpoint, port }: Service, to: string): string {
   const dnat = `${family} daddr ${address} meta l4proto { tcp, udp } th dport ${port} dnat to ${to}`;
-  const itself = isClientSeen ? `${family} saddr ${endpoint} ${family} daddr ${endpoint}` : "";
+  const itself = `${family} saddr ${endpoint} ${family} daddr ${endpoint} ct status dnat masquerade`;
   return `
     add chain ${family} ${TABLE} prerouting { type nat hook prerouting priority dstnat; }
     add chain ${family} ${TABLE} output { type nat hook output priority -100; }
     add chain ${family} ${TABLE} postrouting { type nat hook postrouting priority srcnat; }
     add rule ${family} ${TABLE} prerouting ${dnat}
     add rule ${family} ${TABLE} output ${dnat}
-    add rule ${family} ${TABLE} postrouting ${itself} ct status dnat masquerade
+    add rule ${family} ${TABLE} postrouting ${itself}
   `;
 }
 
-function iptablesRules({ address, endpoint, port, isClientSeen }: Service, to: string): string[] {
+function iptablesRules({ address, endpoint, port }: Service, to: string): string[] {
   const dnat = ["tcp", "udp"].flatMap((protocol) =>
     ["PREROUTING", "OUTPUT"].map(
       (chain) => `-A ${chain} -d ${address} -p ${protocol} --dport ${port} -j DNAT --to-destination ${to}`,
     ),
   );
-  const itself = isClientSeen ? ` -s ${endpoint} -d ${endpoint}` : "";
-  return [...dnat, `-A POSTROUTING${itself} -m conntrack --ctstate DNAT -j MASQUERADE`];
+  return [...dnat, `-A POSTROUTING -s ${endpoint} -d ${endpoint} -m conntrack --ctstate DNAT -j MASQUERADE`];
 }

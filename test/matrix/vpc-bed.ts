@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { type SimulatorState } from "../../sim/http/operator.ts";
 import { type Agent, type AgentOptions, prepareAgent, startAgent } from "../harness/agent.ts";
 import {
-  addPod,
+  addPodAtLast,
   type Attached,
   confFor,
   createPod,
@@ -22,7 +22,7 @@ import { differences, networkSnapshot } from "../harness/snapshot.ts";
 import { type SimNode, type Simulator, simulatorUp } from "../harness/simulator.ts";
 import { type Bed, familiesOf, type Place, PORT } from "./bed.ts";
 import { addService } from "./service.ts";
-import { addressesOf, byFamily, openPlace, refusedSources } from "./place.ts";
+import { addressesOf, byFamily, droppedByFilters, openPlace, refusedSources } from "./place.ts";
 import { type Stack } from "./table.ts";
 import { cniConfFor, eniConfFor, PODS, topologyFor } from "./vpc-topology.ts";
 
@@ -88,8 +88,8 @@ async function attachPods(making: Making): Promise<readonly Made[]> {
         };
         await createPod(pod);
         undo.push(async () => deletePodNamespace(pod));
-        pods.push({ pod, attached: await addPod(pod) });
         undo.push(async () => delPod(pod));
+        pods.push({ pod, attached: await addPodAtLast(pod) });
       }
       return pods.map((each) => ({ ...each, node: nodeName }));
     }),
@@ -178,7 +178,7 @@ async function placesOf(
     nodes: { here: nodeHere, otherNode: nodeOther, otherSubnet: nodeOtherSubnet },
     outside,
     seenAs: (from) => from,
-    // A backend on the client's own ENI would answer a client that it sees without the node.
+    // With IPVLAN the agent translates clients: a backend on the client's own ENI would answer it past the node.
     serviceClient: datapath === "ipvlan" ? "node" : "pod",
     mtu: MTU,
     addService: async (address, endpoint) =>
@@ -186,9 +186,11 @@ async function placesOf(
         address,
         endpoint,
         port: PORT,
-        isClientSeen: datapath === "veth",
       }),
-    spoofed: async () => refusedSources(namespaces),
+    spoofed: async () => {
+      const filtered = datapath === "ipvlan" ? droppedByFilters(made.map(({ pod }) => pod.namespace)) : 0;
+      return (await refusedSources(namespaces)) + (await filtered);
+    },
     async narrow(mtu) {
       const [target = ""] = Object.values(otherNode.addresses);
       const route = /dev (\S+)/.exec(await must("ip", ["-n", routerNamespace, "route", "get", target]));
