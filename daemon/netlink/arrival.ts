@@ -43,8 +43,9 @@ const LINK_SOCKET: SocketOptions = {
 export function openArrivals(thread: SocketThread, client: Client): Arrivals {
   const waiters = openWaiters();
   let listening: Promise<void> | undefined;
+  const lookAtAll = shared(look);
 
-  async function lookAtAll(): Promise<void> {
+  async function look(): Promise<void> {
     const links = await client.dump("ip link show", dumpLinks(), decodeLink);
     if (links.ok) links.value.forEach((link) => waiters.seen(link));
     else waiters.failAll(links.fault);
@@ -97,6 +98,22 @@ export function openArrivals(thread: SocketThread, client: Client): Arrivals {
       waiters.failAll({ kind: "not-ready", reason: "the agent stops" });
       await listening;
     },
+  };
+}
+
+/** `work`, one at a time: all who ask while it is under way share the next one, which begins after they asked. */
+function shared(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  const begin = async (): Promise<void> => {
+    next = undefined;
+    await work();
+    running = undefined;
+  };
+  return () => {
+    if (next !== undefined) return next;
+    if (running === undefined) return (running = begin());
+    return (next = running.then(() => (running = begin())));
   };
 }
 
