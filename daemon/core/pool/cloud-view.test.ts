@@ -47,6 +47,22 @@ describe("a linking ENI", () => {
     });
   });
 
+  it("that is Detaching for 90 s is made to leave: nobody else asks the cloud again", () => {
+    const lone = poolOf([eni]);
+    expect(kinds(looked(lone, [viewOf(eni, "Detaching")], 99_000, 99_999).effects)).toEqual([]);
+    expect(kinds(looked(lone, [viewOf(eni, "Detaching")], 99_000, 100_000).effects)).toEqual([
+      "unlink-eni",
+      "detach-eni",
+    ]);
+    const attaching = (tries: number) =>
+      poolOf([{ ...eni, state: { kind: "attaching", rounds: 0, call: { tries, retryAtMs: 200_000 } } }]);
+    expect(kinds(looked(attaching(4), [viewOf(eni, "Detaching")], 99_000, 99_100).effects)).toEqual([]);
+    expect(kinds(looked(attaching(5), [viewOf(eni, "Detaching")], 99_000, 99_100).effects)).toEqual([
+      "unlink-eni",
+      "detach-eni",
+    ]);
+  });
+
   it("that is Attaching for 90 s is given up", () => {
     const lone = poolOf([eni]);
     expect(kinds(looked(lone, [viewOf(eni, "Attaching")], 99_000, 99_999).effects)).toEqual([]);

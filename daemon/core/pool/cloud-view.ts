@@ -22,6 +22,8 @@ export const LINK_TIMEOUT_MS = 30_000;
 const ATTACH_TIMEOUT_MS = 90_000;
 /** Detach and Delete that show no effect after this are sent again. */
 const STUCK_MS = 20_000;
+/** An ENI that is still leaving after so many refused attachments, 5 s apart at least, is made to leave. */
+const STUCK_TRIES = 5;
 /** Views in a row until a missing attachment, or a missing ENI, is believed. */
 const MISSES_DETACHED = 2;
 const MISSES_GONE = 3;
@@ -41,6 +43,7 @@ export function onView(draft: Draft, eni: KnownEni, view: EniView, askedMs: numb
         startLink(draft, eni, { unsure: false });
         onView(draft, eni, view, askedMs);
       } else if (view.status === "Available") delete eni.look;
+      else if (state.call.tries >= STUCK_TRIES && !isBusy(eni)) startDetach(draft, eni);
       else lookAgain(draft, eni);
       return;
     case "linking":
@@ -127,7 +130,9 @@ function onViewOfLinking(draft: Draft, eni: KnownEni, state: Linking, view: EniV
       return;
     case "Detaching":
     case "Deleting":
-      lookAgain(draft, eni);
+      // A detachment of ours, or of a former run, that does not end by itself.
+      if (nowMs - state.sinceMs >= ATTACH_TIMEOUT_MS && !isBusy(eni)) startDetach(draft, eni);
+      else lookAgain(draft, eni);
       return;
     default:
       return view.status satisfies never;
