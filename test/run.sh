@@ -55,6 +55,7 @@ step "build" npm run -s bundle
 step "unit tests (no root)" npm run -s test
 await_kernel
 step "kernel and end-to-end tests (root)" npm run -s test:root
+step "simulation: 200,000 operations" npm run -s simulate -- --seed 1 --operations 200000
 for datapath in veth overlay underlay; do step "demo: $datapath" env DATAPATH=$datapath node test/demo/main.ts; done
 cat "$TEST_MATRIX"
 sed 's/^/note: /' "$TEST_NOTES"
