@@ -117,6 +117,19 @@ describe("a ready ENI", () => {
     expect(kinds(twice.effects)).toEqual(["attach-eni"]);
   });
 
+  it("that is Detaching in five views is made to leave, unless pods are on it", () => {
+    const views = (addresses: Parameters<typeof eniOf>[1]): string[] => {
+      let now = poolOf([eniOf(0, addresses, { look: { atMs: 1_000, tries: 0 } })]);
+      return [1, 2, 3, 4, 5].map((count) => {
+        const seen = looked(now, [viewOf(eni, "Detaching")], 100_000 * count, 100_000 * count + 100);
+        now = seen.pool;
+        return kinds(seen.effects).join();
+      });
+    };
+    expect(views(ADDRESSES)).toEqual(["", "", "", "", "unlink-eni,detach-eni"]);
+    expect(views({ "10.0.0.1": used("a"), "10.0.0.2": IDLE })).toEqual(["", "", "", "", ""]);
+  });
+
   it("that another instance has is not ours", () => {
     const other = { ...viewOf(eni, "InUse"), instance: instanceId("i-other") };
     const twice = looked(looked(pool, [other], 1_000, 1_100).pool, [other], 4_000, 4_100);

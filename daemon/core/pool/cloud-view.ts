@@ -22,7 +22,7 @@ export const LINK_TIMEOUT_MS = 30_000;
 const ATTACH_TIMEOUT_MS = 90_000;
 /** Detach and Delete that show no effect after this are sent again. */
 const STUCK_MS = 20_000;
-/** An ENI that is still leaving after so many refused attachments, 5 s apart at least, is made to leave. */
+/** An ENI that is still leaving after so many refused attachments or looks, seconds apart, is made to leave. */
 const STUCK_TRIES = 5;
 /** Views in a row until a missing attachment, or a missing ENI, is believed. */
 const MISSES_DETACHED = 2;
@@ -43,7 +43,7 @@ export function onView(draft: Draft, eni: KnownEni, view: EniView, askedMs: numb
         startLink(draft, eni, { unsure: false });
         onView(draft, eni, view, askedMs);
       } else if (view.status === "Available") delete eni.look;
-      else if (state.call.tries >= STUCK_TRIES && !isBusy(eni)) startDetach(draft, eni);
+      else if (state.call.tries >= STUCK_TRIES && canLeave(eni)) startDetach(draft, eni);
       else lookAgain(draft, eni);
       return;
     case "linking":
@@ -131,7 +131,7 @@ function onViewOfLinking(draft: Draft, eni: KnownEni, state: Linking, view: EniV
     case "Detaching":
     case "Deleting":
       // A detachment of ours, or of a former run, that does not end by itself.
-      if (nowMs - state.sinceMs >= ATTACH_TIMEOUT_MS && !isBusy(eni)) startDetach(draft, eni);
+      if (nowMs - state.sinceMs >= ATTACH_TIMEOUT_MS && canLeave(eni)) startDetach(draft, eni);
       else lookAgain(draft, eni);
       return;
     default:
@@ -173,9 +173,16 @@ function onViewOfReady(
     moveTo(draft, eni, { kind: "attaching", rounds: 0, call: { tries: 0 } });
     delete eni.look;
     sendAttach(draft, eni);
+  } else if (view.status === "Detaching" && eni.misses >= STUCK_TRIES && canLeave(eni)) {
+    startDetach(draft, eni);
   } else {
     lookAgain(draft, eni);
   }
+}
+
+/** Nobody is on it, and it is not somebody else's. */
+function canLeave(eni: KnownEni): boolean {
+  return !isBusy(eni) && eni.borrowed !== true;
 }
 
 /** `isAsBefore`: the view shows nothing of what was asked for. */
