@@ -18,6 +18,7 @@ import { openLog } from "./agent/log.ts";
 import { type NodeOptions } from "./agent/node-options.ts";
 import { type OpenNode, runNode } from "./agent/node.ts";
 import { openParts } from "./agent/parts.ts";
+import { onPremisesNote } from "./agent/virtual-type.ts";
 import { loadCniConfig, loadConfig } from "./config/load.ts";
 
 /** Beside the bundle there is the bundled netlink thread; the sources have their own. */
@@ -88,7 +89,9 @@ async function onPremises(
   const checked = check ? checkHybridConf(hybrid) : ok({ report: "", summary: "" });
   if (!checked.ok) return checked;
   return ok({
-    report: [config.value.report, checked.value.report].filter((part) => part !== "").join("\n"),
+    report: [config.value.report, onPremisesNote(config.value.cni), checked.value.report]
+      .filter((part) => part !== "")
+      .join("\n"),
     summary: checked.value.summary,
     open: (options) => (store) => openHybridParts({ ...options, hybrid }, store),
   });

@@ -9,7 +9,7 @@ import { type Attachment, attachmentKey } from "../../proto/attachment.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type IpStack } from "../core/ip-stack.ts";
-import { type Bandwidth, type Kernel } from "../core/kernel.ts";
+import { type Bandwidth, type Kernel, type PodLink } from "../core/kernel.ts";
 import { type AddCall } from "../rpc/request.ts";
 import { type LeaseRow } from "../store/schema.ts";
 import { openLog } from "./log.ts";
@@ -113,6 +113,7 @@ export function openPodsLab(
   leases: readonly LeaseRow[] = [],
   ipStack: IpStack = "ipv4",
   wantedMtu?: number,
+  datapath: PodLink["datapath"] = "veth",
 ): PodsLab {
   const lab = openLab(ipStack);
   const memory = memoryKernel();
@@ -132,7 +133,7 @@ export function openPodsLab(
       forget: (of: Attachment) => ok(void kept.delete(attachmentKey(of))),
     },
     mtuOf: (slot) => mtu.ofSlot(slot, lab.loop.pool()),
-    datapath: "veth",
+    datapath,
     onEnis: true,
     addTimeoutMs: 60_000,
     leases,

@@ -8,6 +8,7 @@ import { ok, failed, type Result } from "../../proto/result.ts";
 import { type IpCidr } from "../../proto/cidr6.ts";
 import { type LoadedConfig } from "../config/load.ts";
 import { type VSwitchView } from "../core/cloud.ts";
+import { type TerwayConf } from "../core/config/terway-conf.ts";
 import { hostStackOf, hostStackOverlaps } from "../core/datapath/host-stack.ts";
 import { type PodLink } from "../core/kernel.ts";
 import { type IpvlanUse } from "../netlink/ipvlan-node.ts";
@@ -33,6 +34,13 @@ export function hostStackRefusal(config: Config, vSwitches: readonly VSwitchView
     text: `host_stack_cidrs of 10-terway.conf and service_cidr of eni_conf go through the node's stack:
 ${lines}  name networks there that hold no address of a pod, or give pods other vSwitches`,
   };
+}
+
+/** A warning where the configuration wants what a node without ENIs cannot have; else empty. */
+export function onPremisesNote({ virtualType }: TerwayConf): string {
+  return virtualType === "ipvlan"
+    ? "10-terway.conf: warning: eniip_virtual_type is IPVlan, which pods on ENIs can have; on premises they are connected by veth"
+    : "";
 }
 
 export type VirtualTypeOptions = {

@@ -114,7 +114,10 @@ export function openIpvlan({ randomBytes, ...given }: IpvlanNodePorts): IpvlanKe
     },
     prepare,
     refusal: (eni) => (node === undefined ? undefined : refusalOf(eni, node)),
-    knownGateways: (eni) => knownGateways(client, eni),
+    async knownGateways(eni) {
+      const { mac, gatewayMacs: former } = enis.get(eni.slot) ?? {};
+      return (await knownGateways(client, eni)) ?? (mac === eni.mac ? former : undefined);
+    },
     async configure(link) {
       if (node === undefined) return ok(undefined);
       const eni = await eniOf(client, link);

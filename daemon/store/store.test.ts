@@ -80,7 +80,7 @@ describe("openStore()", () => {
       expect(
         store.write([
           { kind: "put-lease", lease: LEASE },
-          { kind: "put-lease", lease: { ...LEASE, state: "done", bandwidth: "ingress 1000 0" } },
+          { kind: "put-lease", lease: { ...LEASE, state: "done", bandwidth: "ingress 1000 0", datapath: "ipvlan" } },
           { kind: "put-eni", slot: 2, record: "{}" },
           { kind: "put-cooldown", address: "10.0.0.6", untilMs: 1700 },
           { kind: "put-meta", key: "limits", value: "[3,15]" },
@@ -90,7 +90,7 @@ describe("openStore()", () => {
     using store = open();
     expect(store.notices).toEqual([]);
     expect(store.load()).toEqual({
-      leases: [{ ...LEASE, state: "done", bandwidth: "ingress 1000 0" }],
+      leases: [{ ...LEASE, state: "done", bandwidth: "ingress 1000 0", datapath: "ipvlan" }],
       enis: [{ slot: 2, record: "{}" }],
       cooldowns: [{ address: "10.0.0.6", untilMs: 1700 }],
       meta: { limits: "[3,15]" },

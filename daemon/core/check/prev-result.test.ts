@@ -28,6 +28,16 @@ describe("resultDifferences()", () => {
     for (const result of table) expect(resultDifferences(result, ANSWERED)).toEqual([]);
   });
 
+  it("wants no device on the node of an ipvlan pod, which has none of its own", () => {
+    const answered = { ...ANSWERED, datapath: "ipvlan", hostName: "twv0" } as const;
+    const result = { interfaces: [POD], ips: [{ ...IP, address: "10.0.0.5/24", interface: 0 }] };
+    expect(resultDifferences(result, answered)).toEqual([]);
+    expect(resultDifferences({ ...result, interfaces: [] }, answered)).toEqual([
+      "prevResult has no interface eth0 in a sandbox",
+      "prevResult has 10.0.0.5 on interface 0, which is not eth0",
+    ]);
+  });
+
   it("wants both addresses of a pair, in whatever spelling", () => {
     const answered = { ...ANSWERED, addresses: ["10.0.0.5", "fd00::5"] };
     const six = { address: "FD00:0::5/128", gateway: "fe80::1", interface: 1 };

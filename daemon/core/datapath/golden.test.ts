@@ -1,7 +1,7 @@
 /** Plans as text that reads like ip(8)'s: golden/*.txt. `vitest run -u` writes them anew. */
 import { describe, expect, it } from "vitest";
 import { type Mac, parseIpv4, parseMac } from "../../../proto/addr.ts";
-import { parseIpv6 } from "../../../proto/addr6.ts";
+import { type IpAddress, parseIpv6 } from "../../../proto/addr6.ts";
 import { type IpCidr, parseIpCidr } from "../../../proto/cidr6.ts";
 import { type EniLink, type PodAddresses, type PodLink } from "../kernel.ts";
 import {
@@ -19,9 +19,10 @@ import {
   planIpvlanEni,
   planIpvlanPod,
 } from "./ipvlan-plan.ts";
+import { nftIpvlanText } from "./ipvlan-nft.ts";
 import { planPod } from "./pod-plan.ts";
 import { describeThing, placeOf, type Plan } from "./thing.ts";
-import { describeTraffic, type TrafficThing } from "./traffic.ts";
+import { describeTraffic, planSources, type TrafficThing } from "./traffic.ts";
 
 const HOST = { ipv6: true };
 const V4 = parseIpv4("10.0.1.20") ?? raise("v4");
@@ -102,6 +103,10 @@ function trafficText(things: readonly TrafficThing[]): string {
   return things.map((thing) => `${thing.place.padEnd(4)} ${describeTraffic(thing)}\n`).join("");
 }
 
+function sourcesText(addresses: readonly IpAddress[]): string {
+  return trafficText(planSources({ place: "pod", device: { name: "eth0", ifIndex: 30_000 } }, addresses));
+}
+
 describe("plans", () => {
   const eni = { name: "eth1", ifIndex: 4 };
   const { v6: _, ...eniV4 } = ENI;
@@ -122,8 +127,10 @@ describe("plans", () => {
       "ipvlan-eni",
       textOf(planIpvlanEni(IPVLAN_ENI, NODE, HOST)) + trafficText(planHostStack(IPVLAN_ENI, NODE)),
     ],
-    ["ipvlan-pod-v4", textOf(ipvlanPodPlan({ v4: V4 }))],
-    ["ipvlan-pod-dual", textOf(ipvlanPodPlan({ v4: V4, v6: V6 }))],
+    ["ipvlan-node", textOf([], nftIpvlanText(HOST))],
+    ["ipvlan-pod-v4", textOf(ipvlanPodPlan({ v4: V4 })) + sourcesText([V4])],
+    ["ipvlan-pod-dual", textOf(ipvlanPodPlan({ v4: V4, v6: V6 })) + sourcesText([V4, V6])],
+    ["ipvlan-pod-v6", textOf(ipvlanPodPlan({ v6: V6 })) + sourcesText([V6])],
   ];
 
   it.each(cases)("are as golden/%s.txt says", async (file, text) => {
