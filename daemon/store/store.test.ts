@@ -80,7 +80,10 @@ describe("openStore()", () => {
       expect(
         store.write([
           { kind: "put-lease", lease: LEASE },
-          { kind: "put-lease", lease: { ...LEASE, state: "done", bandwidth: "ingress 1000 0", datapath: "ipvlan" } },
+          {
+            kind: "put-lease",
+            lease: { ...LEASE, state: "done", bandwidth: "ingress 1000 0", datapath: "ipvlan" },
+          },
           { kind: "put-eni", slot: 2, record: "{}" },
           { kind: "put-cooldown", address: "10.0.0.6", untilMs: 1700 },
           { kind: "put-meta", key: "limits", value: "[3,15]" },
