@@ -9,7 +9,7 @@ help: ## List these commands
 setup: ## Install what is missing on this machine (the others call it)
 	@pkg-config/setup.sh node run plugin
 
-demo: setup ## The whole line with proof; DATAPATH=veth|overlay|underlay (root, under a minute)
+demo: setup ## The whole line with proof; DATAPATH=veth|ipvlan|overlay|underlay (root, a minute)
 	@npm run -s bundle
 	@node test/demo/main.ts
 

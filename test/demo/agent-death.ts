@@ -10,18 +10,23 @@ import { type Report } from "./report.ts";
 
 /** Time for packets before the death, between it and the next start, and after that. */
 const [BEFORE_MS, DEAD_MS, AFTER_MS] = [500, 300, 500];
-const PACKET_EVERY_MS = 5;
 /** Of the pod that the new agent serves; no other has it. */
 const INDEX_AGAIN = 99;
 
-/** kill -9 and restart of `node`'s agent. `flows`, from a namespace to an address: of their packets none may be lost. */
+/** From a namespace to an address, a packet so often. */
+export type Flows = {
+  readonly flows: readonly (readonly [namespace: string, target: string])[];
+  readonly everyMs: number;
+};
+
+/** kill -9 and restart of `node`'s agent. Of the packets none may be lost. */
 export async function proveAgentDeath<Node extends DemoNode>(
   cluster: Pick<DemoNodes<Node>, "agents" | "pods" | "start" | "add">,
   node: Node,
-  flows: readonly (readonly [namespace: string, target: string])[],
+  { flows, everyMs }: Flows,
   report: Report,
 ): Promise<void> {
-  const streams = flows.map(([namespace, target]) => pingStream(namespace, target, PACKET_EVERY_MS));
+  const streams = flows.map(([namespace, target]) => pingStream(namespace, target, everyMs));
   const stop = async () => Promise.all(streams.map(async (stream) => stream.stop()));
   try {
     await sleep(BEFORE_MS);

@@ -13,7 +13,7 @@ import {
   startAgent,
 } from "../harness/agent.ts";
 import {
-  addPod,
+  addPodAtLast,
   type Attached,
   confFor,
   createPod,
@@ -22,6 +22,9 @@ import {
   type Pod,
 } from "../harness/pod.ts";
 import { allEnded } from "../harness/process.ts";
+
+/** On a busy machine, and in User Mode Linux. */
+const START_TIMEOUT_MS = 120_000;
 
 export type DemoNode = { readonly name: string; readonly namespace: string };
 
@@ -63,7 +66,7 @@ export function demoNodes<Node extends DemoNode>(
     pods,
     async start(node) {
       await prepareAgent(optionsOf(node));
-      agents.set(node.name, await startAgent(optionsOf(node)));
+      agents.set(node.name, await startAgent(optionsOf(node), START_TIMEOUT_MS));
     },
     async add(node, index) {
       const { cniConf, directory } = optionsOf(node);
@@ -76,7 +79,7 @@ export function demoNodes<Node extends DemoNode>(
       };
       await createPod(pod);
       try {
-        const made: DemoPod<Node> = { pod, node, attached: await addPod(pod) };
+        const made: DemoPod<Node> = { pod, node, attached: await addPodAtLast(pod) };
         pods.push(made);
         return made;
       } catch (error) {

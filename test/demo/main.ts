@@ -1,17 +1,21 @@
 /**
- * `make demo`: the whole line on one machine, with proof. `DATAPATH` says which one: `veth` on ENIs of a simulated VPC,
- * `overlay` or `underlay` on a simulated on-premises network. Exits with 0 only if all of it held, with 2 where the
- * command is wrong, with 130 where it was stopped. KEEP=1 leaves it running.
+ * `make demo`: the whole line on one machine, with proof. `DATAPATH` says which one: `veth` or `ipvlan` on ENIs of a
+ * simulated VPC, `overlay` or `underlay` on a simulated on-premises network. Exits with 0 only if all of it held, with 2
+ * where the command is wrong, with 3 where this machine cannot show it, with 130 where it was stopped. KEEP=1 leaves it
+ * running.
  *
  * @module
  */
 import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { ipvlanKernel } from "../uml/ipvlan-kernel.ts";
+import { demoInGuest, GUEST_VARIABLE } from "./in-guest.ts";
 import { freeName, leftOnPrem, nameOnPrem, removalCommand, removalOnPrem } from "./name.ts";
 import { demoOnPrem } from "./onprem.ts";
 import { openReport, type Report } from "./report.ts";
 import { type Datapath, selectDatapath } from "./selection.ts";
 import { demoVpc } from "./vpc.ts";
+import { type EniDatapath } from "./vpc-cluster.ts";
 
 async function main(): Promise<number> {
   const datapath = selectDatapath(process.env["DATAPATH"]);
@@ -31,13 +35,24 @@ async function main(): Promise<number> {
   const report = openReport((text) => process.stdout.write(text), process.stdout.isTTY, stop.signal);
   const keep = (process.env["KEEP"] ?? "") !== "";
   try {
-    if (!(await demo(datapath.value, report, keep))) return 1;
+    if (datapath.value === "ipvlan" && (await ipvlanKernel()) === "uml") {
+      if (keep) {
+        process.stderr.write("KEEP=1: this demo runs on a kernel that ends with it (User Mode Linux).\n");
+        return 2;
+      }
+      const shown = await demoInGuest(report, (text) => process.stdout.write(text), stop.signal);
+      if (!shown.ok) {
+        process.stderr.write(`There is no demo of IPVLAN on this machine: ${shown.fault}\n`);
+        return 3;
+      }
+    } else if (!(await demo(datapath.value, report, keep))) return 1;
   } catch (error) {
     const reason: unknown = stop.signal.aborted ? stop.signal.reason : error;
     process.stderr.write(`\nThe demo could not go on; what it made was removed.\n${String(reason)}\n`);
     return stop.signal.aborted ? 130 : 1;
   }
   const failures = report.failures();
+  if (failures.length === 0 && process.env[GUEST_VARIABLE] !== undefined) return 0;
   process.stdout.write(
     failures.length === 0
       ? `\nAll of it held${keep ? "" : ", nothing is left"}.\n`
@@ -52,7 +67,8 @@ async function demo(datapath: Datapath, report: Report, keep: boolean): Promise<
   const namespaces = await readdir("/run/netns").catch(() => []);
   switch (datapath) {
     case "veth":
-      return demoVeth(namespaces, report, keep);
+    case "ipvlan":
+      return demoEnis(datapath, namespaces, report, keep);
     case "overlay":
     case "underlay":
       for (const left of leftOnPrem(namespaces, isAlive)) {
@@ -66,7 +82,12 @@ async function demo(datapath: Datapath, report: Report, keep: boolean): Promise<
   }
 }
 
-async function demoVeth(namespaces: readonly string[], report: Report, keep: boolean): Promise<boolean> {
+async function demoEnis(
+  datapath: EniDatapath,
+  namespaces: readonly string[],
+  report: Report,
+  keep: boolean,
+): Promise<boolean> {
   const name = freeName(namespaces);
   if (name === undefined) {
     process.stderr.write(`Nine demos were left on this machine. Remove one: ${removalCommand("twdemo")}\n`);
@@ -78,7 +99,7 @@ async function demoVeth(namespaces: readonly string[], report: Report, keep: boo
     );
     report.line(`  ${removalCommand("twdemo")}`);
   }
-  await demoVpc(name, report, keep);
+  await demoVpc(name, datapath, report, keep);
   return true;
 }
 

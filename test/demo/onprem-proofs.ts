@@ -14,6 +14,8 @@ import { type Report } from "./report.ts";
 
 /** How long a change of the file, or a cable that is in again, may take to be felt. */
 const SOON_MS = 5_000;
+/** While an agent dies. */
+const PACKET_EVERY_MS = 5;
 
 /** Two pods of node-1, one of node-2 on the same link, one of node-3 behind the router. */
 export type Sample = Readonly<Record<"a" | "b" | "c" | "d", DemoPod<OnPremNode>>>;
@@ -257,7 +259,7 @@ export async function proveRestart(cluster: Cluster, report: Report): Promise<vo
     [d.pod.namespace, a.attached.address],
     [a.pod.namespace, cluster.site.site.outside.address],
   ] as const;
-  await proveAgentDeath(cluster, a.node, flows, report);
+  await proveAgentDeath(cluster, a.node, { flows, everyMs: PACKET_EVERY_MS }, report);
 }
 
 async function proveReached(report: Report, title: string, from: string, to: string): Promise<void> {

@@ -28,13 +28,27 @@ const ENI_CONF = `
       }
 `;
 
-const CNI_CONF = `
+/** With IPVLAN, what a node answers itself has to be named. */
+const CNI_CONF = {
+  veth: `
       {
        "cniVersion": "0.3.0",
        "name": "terway",
        "type": "terway"
       }
-`;
+`,
+  ipvlan: `
+      {
+       "cniVersion": "0.3.0",
+       "name": "terway",
+       "type": "terway",
+       "eniip_virtual_type": "IPVlan",
+       "host_stack_cidrs": ["169.254.20.10/32"]
+      }
+`,
+} as const;
+
+export type EniDatapath = keyof typeof CNI_CONF;
 
 export type Cluster = Omit<DemoNodes<SimNode>, "end"> & {
   readonly simulator: Simulator;
@@ -43,8 +57,8 @@ export type Cluster = Omit<DemoNodes<SimNode>, "end"> & {
   readonly down: () => Promise<void>;
 };
 
-export async function openCluster(name: string, args: readonly string[]): Promise<Cluster> {
-  const simulator = await simulatorUp(name, args).catch(async (error: unknown) => {
+export async function openCluster(name: string, datapath: EniDatapath): Promise<Cluster> {
+  const simulator = await simulatorUp(name).catch(async (error: unknown) => {
     // Who is stopped while it comes up leaves a part of it.
     await simulatorDown(name);
     throw error;
@@ -54,7 +68,7 @@ export async function openCluster(name: string, args: readonly string[]): Promis
     namespace: node.namespace,
     directory: join(directory, node.name),
     eniConf: ENI_CONF,
-    cniConf: CNI_CONF,
+    cniConf: CNI_CONF[datapath],
     accessKeyId: simulator.accessKeyId,
     accessKeySecret: simulator.accessKeySecret,
     apiUrl: simulator.apiUrl,

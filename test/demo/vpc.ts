@@ -8,7 +8,7 @@ import { allEnded } from "../harness/process.ts";
 import { hostSnapshot, type Snapshot } from "../harness/snapshot.ts";
 import { nodeSnapshots, proveMachineClean, proveNodesClean } from "./leftovers.ts";
 import { type SimEni, type SimNode } from "../harness/simulator.ts";
-import { type Cluster, openCluster } from "./vpc-cluster.ts";
+import { type Cluster, type EniDatapath, openCluster } from "./vpc-cluster.ts";
 import { removalCommand } from "./name.ts";
 import { addressesOf, proveOrder, proveRestart, proveSettling, proveTraffic } from "./vpc-proofs.ts";
 import { type Report, table } from "./report.ts";
@@ -17,10 +17,15 @@ const PODS_PER_NODE = 20;
 const IDLE_MAX = 5;
 
 /** Shows all of it. Where it cannot go on it removes what it made, and throws. `keep`: pods and agents are left running. */
-export async function demoVpc(name: string, report: Report, keep: boolean): Promise<void> {
+export async function demoVpc(
+  name: string,
+  datapath: EniDatapath,
+  report: Report,
+  keep: boolean,
+): Promise<void> {
   const before = await hostSnapshot();
   report.section("A VPC: two zones, three vSwitches for pods (the first one small), two nodes ecs.g7.xlarge");
-  const cluster = await openCluster(name, []);
+  const cluster = await openCluster(name, datapath);
   try {
     const nodesBefore = await nodeSnapshots(cluster.nodes);
     await startAgents(cluster, report);
@@ -31,7 +36,7 @@ export async function demoVpc(name: string, report: Report, keep: boolean): Prom
     report.section("Packets in every direction");
     await proveTraffic(cluster, report);
     report.section("kill -9 of an agent while its pods talk");
-    await proveRestart(cluster, report);
+    await proveRestart(cluster, datapath, report);
     if (keep) return printKept(cluster, name, report);
     await removePods(cluster, report);
     report.section("Draining: every ENI goes back, the nodes are cleaned");
