@@ -66,10 +66,8 @@ function newPod(slot: number, number: number, families: "v4" | "v6" | "dual" = "
 
 /** Those of `targets` that do not answer `namespace`; all are asked at the same time. */
 function silent(namespace: string, targets: readonly string[], from = ""): readonly string[] {
-  const source = from === "" ? "" : `-I ${from}`;
-  const asked = targets.map(
-    (to) => `{ ping -n ${source} -c 4 -i 0.5 -W 5 ${to} >/dev/null || echo ${to}; } &`,
-  );
+  const how = from === "" ? "-c 4 -i 0.5 -W 5" : `-I ${from} -c 1 -W 2`;
+  const asked = targets.map((to) => `{ ping -n ${how} ${to} >/dev/null || echo ${to}; } &`);
   const command = ["netns", "exec", namespace, "sh", "-c", `${asked.join(" ")} wait`];
   const lines = execFileSync("ip", command, { encoding: "utf8" }).split("\n");
   return targets.filter((target) => lines.includes(target));
