@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseMac } from "../../proto/addr.ts";
 import { type IpAddress, parseIp } from "../../proto/addr6.ts";
+import { IPVLAN_NFT } from "../core/datapath/ipvlan-nft.ts";
 import { GROUP, NFT, PRIORITY, TABLE } from "../core/datapath/layout.ts";
 import { i32, schema, text, writeFields } from "./codec/attribute.ts";
 import { type RawMessage } from "./codec/header.ts";
@@ -66,6 +67,11 @@ describe("suspectOf()", () => {
     expect(heard(RTM_RULE.NEW, encodeRule({ ...rule, priority: 9, table: TABLE.pods + 1 }))).toEqual({
       kind: "node",
     });
+    const guard = { family: AF.INET, action: FR_ACT.BLACKHOLE };
+    expect(heard(RTM_RULE.DEL, encodeRule({ ...guard, priority: PRIORITY.eni + 1 }))).toEqual({
+      kind: "node",
+    });
+    expect(heard(RTM_RULE.DEL, encodeRule({ ...guard, priority: PRIORITY.eni + 100 }))).toBeUndefined();
     expect(heard(RTM_RULE.DEL, encodeRule({ ...rule, priority: 9, table: 100 }))).toBeUndefined();
   });
 
@@ -102,7 +108,8 @@ describe("suspectOf()", () => {
     expect(heard(RTM_LINK.NEW, link({ index: 9, name: "docker0" }))).toBeUndefined();
   });
 
-  it("hears of our nftables table, whatever happens to it, and of no other", () => {
+  it("hears of our nftables tables, whatever happens to them, and of no other", () => {
+    expect(heard((10 << 8) | 2, nft(IPVLAN_NFT.table))).toEqual({ kind: "node" });
     for (const command of [0, 2, 3, 5, 6, 8, 9, 11, 12, 14])
       expect(heard((10 << 8) | command, nft(NFT.table))).toEqual({ kind: "all" });
     expect(heard((10 << 8) | 14, nft("filter"))).toBeUndefined();

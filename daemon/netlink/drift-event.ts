@@ -7,8 +7,17 @@
  */
 import { isIpv6 } from "../../proto/addr6.ts";
 import { type Suspect } from "../core/kernel.ts";
+import { IPVLAN_NFT } from "../core/datapath/ipvlan-nft.ts";
 import { isPodIndex } from "../core/datapath/pod-plan.ts";
-import { addressesOfAlias, GROUP, isOurTable, NFT, PRIORITY, TABLE } from "../core/datapath/layout.ts";
+import {
+  addressesOfAlias,
+  GROUP,
+  isOurTable,
+  NFT,
+  PRIORITY,
+  SLOT_MAX,
+  TABLE,
+} from "../core/datapath/layout.ts";
 import { i32, readFields, schema, text } from "./codec/attribute.ts";
 import { type RawMessage } from "./codec/header.ts";
 import { AF } from "./codec/ip.ts";
@@ -88,12 +97,16 @@ function settingSuspect(payload: Uint8Array, { isEni }: DriftFacts): Hint | unde
 function nftSuspect(command: number, payload: Uint8Array): Suspect | undefined {
   if (command >= NFT_MSG_NEWGEN) return undefined;
   const { table } = readFields(readNfHeader(spanOf(payload)).rest, NAMES_TABLE);
-  return table === NFT.table ? { kind: "all" } : undefined;
+  if (table === NFT.table) return { kind: "all" };
+  return table === IPVLAN_NFT.table ? { kind: "node" } : undefined;
 }
 
 function ruleSuspect(payload: Uint8Array): Suspect | undefined {
-  const { priority, table } = decodeRule(payload);
-  const isOurs = isOurTable(table) || priority === PRIORITY.pods || priority === PRIORITY.eni;
+  const { priority = 0, table } = decodeRule(payload);
+  // Behind the rules of pods' packets stands one for each ENI, which leads to no table.
+  const isOurPlace =
+    priority === PRIORITY.pods || (priority >= PRIORITY.eni && priority <= PRIORITY.eni + SLOT_MAX + 1);
+  const isOurs = isOurTable(table) || isOurPlace;
   return isOurs ? { kind: "node" } : undefined;
 }
 

@@ -68,6 +68,7 @@ describe("terwayd when others change the node's network", () => {
   it.each<[string, string]>([
     ["the rule of pods", "ip rule del priority 512"],
     ["the rule of an ENI", "ip rule del priority 2048"],
+    ["the guard of an ENI", "ip rule del priority 2049"],
     ["a pod's route", "ip route del IP table 7400"],
     ["a pod's route, replaced", "ip route replace unreachable IP table 7400"],
     ["the default route of an ENI", "ip route del default table 7401"],
