@@ -119,6 +119,12 @@ describe("terwayd whose database was lost", () => {
           if (index < PODS - 1) await keepResult(cache, next.pod, next.attached);
           pods.push(next);
         }
+        // A device may pass packets before the cloud says that its ENI is attached.
+        await until(
+          "every ENI is InUse",
+          async () => (await one.simulator.enis()).every(({ status }) => status === "InUse"),
+          10_000,
+        );
         const streams = pods.map(({ pod }) => pingStream(pod.namespace, gateway(), 20));
         const network = await nodeNetwork();
         await end(agent);
