@@ -64,7 +64,7 @@ step "build" npm run -s bundle
 step "unit tests (no root)" npm run -s test
 await_kernel
 step "kernel and end-to-end tests (root)" npm run -s test:root
-step "simulation: 200,000 operations" npm run -s simulate -- --seed 1 --operations 200000
+step "simulation: 1,000,000 operations" npm run -s simulate -- --seed 1 --operations 1000000
 for datapath in veth ipvlan overlay underlay; do step "demo: $datapath" demo $datapath; done
 cat "$TEST_MATRIX"
 sed 's/^/note: /' "$TEST_NOTES"
