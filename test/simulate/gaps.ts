@@ -22,11 +22,4 @@ const STALE_VIEWS: Gap = {
   meets: (happening) => happening.kind === "stale" && happening.lagMs > LAG_HARMLESS_MS,
 };
 
-const STUCK_DETACHMENT: Gap = {
-  name: "stuck-detachment",
-  lacks:
-    "a stuck detachment whose repetition fails on the node brings the ENI back into service, and pods may get its addresses",
-  meets: (happening) => happening.kind === "stuck" && happening.what === "stuckDetach",
-};
-
-export const KNOWN_GAPS: readonly Gap[] = [STALE_VIEWS, STUCK_DETACHMENT];
+export const KNOWN_GAPS: readonly Gap[] = [STALE_VIEWS];

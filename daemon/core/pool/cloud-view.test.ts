@@ -300,15 +300,6 @@ describe("an ENI that leaves", () => {
     const gone = looked(poolOf([leaving("deleting")]), [], 2_000, 2_100);
     expect(gone.pool.vSwitches.find(({ view }) => view.id === A)?.view.availableAddresses).toBe(1_002);
   });
-
-  it("comes back into service where the cloud refuses to detach it", () => {
-    const eni = leaving("detaching", { call: { tries: 0 } });
-    const { id } = viewOf(eni, "InUse");
-    const failure = failureOf({ kind: "detach-eni", slot: 0, eni: id }, "configuration");
-    const refused = step(poolOf([eni]), { kind: "detach-failed", slot: 0, eni: id, failure, nowMs: 2_000 });
-    expect(stateIn(refused.pool)).toMatchObject({ kind: "linking", inUse: true, relinkAtMs: 62_000 });
-    expect(refused.wakeAtMs).toBe(62_000);
-  });
 });
 
 describe("an Unassign that the cloud or the node refuses", () => {

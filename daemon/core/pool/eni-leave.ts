@@ -50,7 +50,8 @@ export function sendLeave(draft: Draft, eni: KnownEni): void {
   const { state } = eni;
   if (state.kind !== "detaching" && state.kind !== "deleting") return;
   const tries = state.call?.tries ?? 0;
-  eni.state = { ...state, sinceMs: draft.nowMs, unsure: false, call: { tries } };
+  const repeated = state.call === undefined && { repeated: true as const };
+  eni.state = { ...state, ...repeated, sinceMs: draft.nowMs, unsure: false, call: { tries } };
   const kind = state.kind === "detaching" ? "detach-eni" : "delete-eni";
   draft.effects.push({ kind, slot: eni.slot, eni: eni.facts.id });
 }
@@ -100,17 +101,21 @@ export function onLeaveFailed(
   }
 }
 
-/** Refused for good: an attached ENI comes back into service, one that is not attached has to wait for its end. */
+/**
+ * Refused for good: an attached ENI comes back into service. One that is not attached, or that an earlier call may still take
+ * away, has to wait for its end.
+ */
 function onLeaveRefused(draft: Draft, eni: KnownEni, failure: CloudFailure): void {
   const { state } = eni;
   const retryAfterMs = Math.max(CONFIGURATION_RETRY_MS, failure.retryAfterMs ?? 0);
   const atMs = draft.nowMs + retryAfterMs;
-  if (state.kind === "detaching") {
+  if (state.kind === "detaching" && state.repeated !== true) {
     note(draft, "warn", `${eni.facts.id} cannot be detached and stays`, failure.fault);
     const linking = { sinceMs: draft.nowMs, rounds: 0, inUse: true, unsure: false };
     moveTo(draft, eni, { kind: "linking", ...linking, relinkAtMs: atMs });
-  } else if (state.kind === "deleting") {
-    note(draft, "warn", `${eni.facts.id} cannot be deleted`, failure.fault);
+  } else if (state.kind === "detaching" || state.kind === "deleting") {
+    const what = state.kind === "detaching" ? "detached" : "deleted";
+    note(draft, "warn", `${eni.facts.id} cannot be ${what}`, failure.fault);
     eni.state = { ...state, call: backedOff(draft, state.call, { ...failure, retryAfterMs }) };
   }
 }

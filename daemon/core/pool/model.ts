@@ -60,9 +60,14 @@ export type Look = { readonly atMs: number; readonly tries: number };
 
 /**
  * `sinceMs`: when the call was issued. `unsure`: its reply was lost, so what the cloud shows decides. `call`: absent once
- * it was accepted (or its reply was lost).
+ * it was accepted (or its reply was lost). `repeated`: an earlier call may have been accepted, and may still have its effect.
  */
-type Leaving = { readonly sinceMs: number; readonly unsure: boolean; readonly call?: Call };
+type Leaving = {
+  readonly sinceMs: number;
+  readonly unsure: boolean;
+  readonly call?: Call;
+  readonly repeated?: true;
+};
 
 export type EniState =
   /** `unsure`: a reply was lost, so the ENI may exist: only the same token finds it. */

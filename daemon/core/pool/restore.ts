@@ -120,5 +120,7 @@ function stateOf(kind: Exclude<EniRecord["kind"], "creating">, isBusy: boolean, 
   if (kind === "ready" || isBusy)
     return { kind: "linking", sinceMs: nowMs, rounds: 0, inUse: false, unsure: false, relinkAtMs: nowMs };
   const call = { tries: 0, retryAtMs: nowMs };
-  return kind === "attaching" ? { kind, rounds: 0, call } : { kind, sinceMs: nowMs, unsure: false, call };
+  if (kind === "attaching") return { kind, rounds: 0, call };
+  // The former run may have sent it.
+  return { kind, sinceMs: nowMs, unsure: false, call, repeated: true };
 }
