@@ -16,7 +16,7 @@ import { GROUP } from "../core/datapath/layout.ts";
 import { type Client, jobFault } from "./client.ts";
 import { dumpLinks } from "./codec/dump.ts";
 import { messagesOf } from "./codec/header.ts";
-import { decodeLink, type Link, RTM_LINK } from "./codec/link.ts";
+import { decodeLinkLabel, type LinkLabel, RTM_LINK } from "./codec/link.ts";
 import { type SocketOptions } from "./job.ts";
 import { errorCode } from "./netns.ts";
 import { type SocketThread } from "./socket.ts";
@@ -46,7 +46,7 @@ export function openArrivals(thread: SocketThread, client: Client): Arrivals {
   const lookAtAll = shared(look);
 
   async function look(): Promise<void> {
-    const links = await client.dump("ip link show", dumpLinks(), decodeLink);
+    const links = await client.dump("ip link show", dumpLinks(), decodeLinkLabel);
     if (links.ok) links.value.forEach((link) => waiters.seen(link));
     else waiters.failAll(links.fault);
   }
@@ -73,7 +73,7 @@ export function openArrivals(thread: SocketThread, client: Client): Arrivals {
     switch (received.kind) {
       case "bytes":
         for (const { type, payload } of messagesOf(received.bytes))
-          if (type === RTM_LINK.NEW) waiters.seen(decodeLink(payload));
+          if (type === RTM_LINK.NEW) waiters.seen(decodeLinkLabel(payload));
         return;
       case "nothing":
         return;
@@ -121,7 +121,7 @@ type Waiters = {
   size(): number;
   /** Resolves when such a device is seen, or `signal` is aborted, or all waiting fails. */
   add(mac: Mac, signal: AbortSignal): Promise<Result<Device>>;
-  seen(link: Link): void;
+  seen(link: LinkLabel): void;
   failAll(fault: Fault): void;
 };
 
@@ -168,7 +168,7 @@ function openWaiters(): Waiters {
  * A network card has no kind; an ENI of a simulated VPC is a veth. Devices on top of an ENI (vlan, ipvlan, macvlan, bridge)
  * have its MAC too, and have a kind. The veths of our pods are in a group of ours.
  */
-function canBeEni({ info, group }: Link): boolean {
+function canBeEni({ info, group }: LinkLabel): boolean {
   if (group === GROUP.pods || group === GROUP.doomed) return false;
   return info === undefined || info.kind === "veth" || (info.kind === "raw" && info.name === undefined);
 }

@@ -24,7 +24,7 @@ import { applyPlan, removePlan } from "./apply.ts";
 import { type Client } from "./client.ts";
 import { dumpLinks, dumpNeighbours, dumpRoutes, dumpRules } from "./codec/dump.ts";
 import { AF } from "./codec/ip.ts";
-import { decodeLink, deleteLink, type Link } from "./codec/link.ts";
+import { decodeLinkLabel, deleteLink, type LinkLabel } from "./codec/link.ts";
 import { decodeNeighbour } from "./codec/neighbour.ts";
 import { decodeRoute } from "./codec/route.ts";
 import { decodeRule } from "./codec/rule.ts";
@@ -43,7 +43,7 @@ export async function cleanHost(
 ): Promise<Result<void>> {
   const { client, nodeNetns, host } = ports;
   // The links first: a pod's link and its route are made in one go, so none of these is of a pod that is being made.
-  const links = await client.dump("ip link show", dumpLinks(), decodeLink);
+  const links = await client.dump("ip link show", dumpLinks(), decodeLinkLabel);
   if (!links.ok) return links;
   const pods = await podRoutes(client, host);
   if (!pods.ok) return pods;
@@ -65,7 +65,7 @@ export async function cleanHost(
 }
 
 /** Devices of ENIs are the cloud's: they only leave our group. */
-async function giveBackEnis(client: Client, links: readonly Link[]): Promise<Result<void>> {
+async function giveBackEnis(client: Client, links: readonly LinkLabel[]): Promise<Result<void>> {
   const plan = links
     .filter(({ group }) => group === GROUP.enis)
     .flatMap((link) => planEniForget(deviceOf(link)));
@@ -73,7 +73,7 @@ async function giveBackEnis(client: Client, links: readonly Link[]): Promise<Res
   return applied.ok ? ok(undefined) : failed(applied.fault);
 }
 
-function deviceOf({ index, name }: Link): Device {
+function deviceOf({ index, name }: LinkLabel): Device {
   return { name: name ?? String(index), ifIndex: index };
 }
 

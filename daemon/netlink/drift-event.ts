@@ -22,7 +22,7 @@ import { i32, readFields, schema, text } from "./codec/attribute.ts";
 import { type RawMessage } from "./codec/header.ts";
 import { AF } from "./codec/ip.ts";
 import { IFF } from "./codec/link-base.ts";
-import { decodeLink, RTM_LINK } from "./codec/link.ts";
+import { decodeLinkLabel, RTM_LINK } from "./codec/link.ts";
 import { decodeNeighbour, NUD, RTM_NEIGHBOUR } from "./codec/neighbour.ts";
 import { NFNL_SUBSYS, readNfHeader } from "./codec/nfnetlink.ts";
 import { decodeRoute, RTM_ROUTE } from "./codec/route.ts";
@@ -128,7 +128,7 @@ function neighbourSuspect(deleted: boolean, payload: Uint8Array, { isEni }: Drif
 }
 
 function linkSuspect(deleted: boolean, payload: Uint8Array, { isEni }: DriftFacts): Suspect | undefined {
-  const { index, family, group, alias, flags, name } = decodeLink(payload);
+  const { index, family, group, alias, flags, name } = decodeLinkLabel(payload);
   // The notifications of bridge ports bear the family of bridges, and little else.
   if (family !== AF.UNSPEC) return undefined;
   if (isEni(index)) return { kind: "node" };

@@ -20,7 +20,7 @@ import { type Device, type ElementThing, type Ipv4Settings, type Plan } from "..
 import { applyPlan, removePlan } from "./apply.ts";
 import { type Client } from "./client.ts";
 import { dumpLinks } from "./codec/dump.ts";
-import { decodeLink, type Link } from "./codec/link.ts";
+import { decodeLinkLabel, type LinkLabel } from "./codec/link.ts";
 import { getNftSet } from "./codec/nft-structure.ts";
 import { tableKeyOf } from "./encode-thing.ts";
 import { elementsOf, formerElements } from "./elements.ts";
@@ -42,7 +42,7 @@ export async function prepareHost(ports: Ports): Promise<Result<void>> {
   // The elements first: a pod's element is made after its link, so none of these is of a link that is being made.
   const elements = await allElements(client, host);
   if (!elements.ok) return elements;
-  const links = await client.dump("ip link show", dumpLinks(), decodeLink);
+  const links = await client.dump("ip link show", dumpLinks(), decodeLinkLabel);
   if (!links.ok) return links;
   // ENIs that serve already: the mark is there before it is asked for, and is asked for no more before it goes.
   const isMarked = facts.value.checksSources === true;
@@ -118,7 +118,7 @@ async function finish({ client, nodeNetns }: Ports, { families, links }: Former)
   return applied.ok ? runNft(nftForgetFormerText(families), nodeNetns) : failed(applied.fault);
 }
 
-async function setEnis(client: Client, facts: HostFacts, links: readonly Link[]): Promise<Result<void>> {
+async function setEnis(client: Client, facts: HostFacts, links: readonly LinkLabel[]): Promise<Result<void>> {
   const enis = links
     .filter(({ group }) => group === GROUP.enis)
     .map(({ index, name }) => ({ name: name ?? String(index), ifIndex: index }));

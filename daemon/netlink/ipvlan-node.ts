@@ -20,7 +20,7 @@ import { ipvlanNftLines, isIpvlanNftThere } from "./check-ipvlan-nft.ts";
 import { gatewayMacs } from "./check-node.ts";
 import { answerFault, type Client } from "./client.ts";
 import { dumpLinks } from "./codec/dump.ts";
-import { createLink, decodeLink, getLink } from "./codec/link.ts";
+import { createLink, decodeLink, decodeLinkLabel, getLink } from "./codec/link.ts";
 import { IPVLAN_MODE } from "./codec/link-info.ts";
 import {
   attachIpvlanPod,
@@ -190,7 +190,7 @@ async function isThere(client: Client): Promise<Result<boolean>> {
 
 async function leave(ports: IpvlanPorts): Promise<Result<void>> {
   const { client, host, nodeNetns } = ports;
-  const links = await client.dump("ip link show", dumpLinks(), decodeLink);
+  const links = await client.dump("ip link show", dumpLinks(), decodeLinkLabel);
   if (!links.ok) return links;
   const ours = new Set(links.value.flatMap(({ group, name }) => (group === GROUP.slaves ? [name] : [])));
   for (let slot = 0; slot <= SLOT_MAX; slot++) {

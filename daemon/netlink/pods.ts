@@ -24,7 +24,7 @@ import { type Applied, applyPlan, removePlan } from "./apply.ts";
 import { answerFault, type Client } from "./client.ts";
 import { dumpLinks } from "./codec/dump.ts";
 import { AF } from "./codec/ip.ts";
-import { decodeLink, getLink, type Link, type LinkKey, setLink } from "./codec/link.ts";
+import { decodeLinkLabel, getLink, type Link, type LinkKey, type LinkLabel, setLink } from "./codec/link.ts";
 import { type Route } from "./codec/route.ts";
 import { arePeers } from "./differ-link.ts";
 import { type Limits, makeLimits, mendLimits } from "./limits.ts";
@@ -193,10 +193,10 @@ async function asBadNetns(client: Client, pod: PodLink, podFd: number, fault: Fa
 
 /** See `Kernel.podTraces`. A route may be gone by somebody's mistake: the link says for whom it was made. */
 export async function podTraces(client: Client, host: HostFacts): Promise<Result<readonly PodTrace[]>> {
-  const routes = await podRoutes(client, host);
-  if (!routes.ok) return routes;
-  const links = await client.dump("ip link show", dumpLinks({ kind: "veth" }), decodeLink);
+  const links = await vethLabels(client);
   if (!links.ok) return links;
+  const routes = await routesAmong(client, host, links.value);
+  if (!routes.ok) return routes;
   const traces = [
     ...routes.value.map(({ address, hostName }) => ({ address, hostName })),
     ...links.value.flatMap(({ group, alias = "", name = "" }) =>
@@ -211,6 +211,19 @@ export type PodRoute = PodTrace & { readonly ifIndex: number };
 
 /** Routes of pods. */
 export async function podRoutes(client: Client, host: HostFacts): Promise<Result<readonly PodRoute[]>> {
+  const links = await vethLabels(client);
+  return links.ok ? routesAmong(client, host, links.value) : links;
+}
+
+function vethLabels(client: Client): Promise<Result<readonly LinkLabel[]>> {
+  return client.dump("ip link show", dumpLinks({ kind: "veth" }), decodeLinkLabel);
+}
+
+async function routesAmong(
+  client: Client,
+  host: HostFacts,
+  links: readonly LinkLabel[],
+): Promise<Result<readonly PodRoute[]>> {
   const families = familiesOf(host).map((family) => (family === "ip" ? AF.INET : AF.INET6));
   const routes: Route[] = [];
   for (const family of families) {
@@ -218,7 +231,7 @@ export async function podRoutes(client: Client, host: HostFacts): Promise<Result
     if (!found.ok) return found;
     routes.push(...found.value);
   }
-  const names = await namesOf(client, new Set(routes.flatMap(({ oif }) => oif ?? [])));
+  const names = await namesOf(client, links, new Set(routes.flatMap(({ oif }) => oif ?? [])));
   if (!names.ok) return names;
   return ok(
     routes.flatMap(({ dst, oif, protocol }) => {
@@ -238,11 +251,10 @@ export async function podRoutes(client: Client, host: HostFacts): Promise<Result
 /** Of pods' links and, where routes lead there, of the node's slaves of ENIs: one for many pods, so they are asked for one by one. */
 async function namesOf(
   client: Client,
+  links: readonly LinkLabel[],
   wanted: ReadonlySet<number>,
 ): Promise<Result<ReadonlyMap<number, string | undefined>>> {
-  const links = await client.dump("ip link show", dumpLinks({ kind: "veth" }), decodeLink);
-  if (!links.ok) return links;
-  const names = new Map(links.value.map(({ index, name }) => [index, name]));
+  const names = new Map(links.map(({ index, name }) => [index, name]));
   for (const index of wanted) {
     const link = names.has(index) ? ok(undefined) : await lookUp(client, { index });
     if (!link.ok) return link;

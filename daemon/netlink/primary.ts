@@ -12,7 +12,7 @@ import { type Client } from "./client.ts";
 import { type Address, decodeAddress, IFA_F } from "./codec/address.ts";
 import { dumpAddresses, dumpLinks } from "./codec/dump.ts";
 import { AF } from "./codec/ip.ts";
-import { decodeLink } from "./codec/link.ts";
+import { decodeLinkLabel } from "./codec/link.ts";
 
 /** RT_SCOPE_UNIVERSE of <linux/rtnetlink.h>. */
 const GLOBAL = 0;
@@ -26,7 +26,7 @@ export async function findPrimary(
   mac: Mac,
   host: { readonly ipv6: boolean },
 ): Promise<Result<Uplink>> {
-  const links = await client.dump("ip link show", dumpLinks(), decodeLink);
+  const links = await client.dump("ip link show", dumpLinks(), decodeLinkLabel);
   if (!links.ok) return links;
   // A slave has the MAC of its ENI.
   const uplink = links.value.find(({ address, info }) => address === mac && info?.kind !== "ipvlan");

@@ -21,7 +21,7 @@ import { elementsOf, formerElements } from "./elements.ts";
 import { type Client } from "./client.ts";
 import { dumpLinks, dumpNeighbours, dumpRoutes, dumpRules } from "./codec/dump.ts";
 import { AF } from "./codec/ip.ts";
-import { decodeLink, type Link } from "./codec/link.ts";
+import { decodeLinkLabel, type LinkLabel } from "./codec/link.ts";
 import { decodeNeighbour, type Neighbour } from "./codec/neighbour.ts";
 import { decodeRoute } from "./codec/route.ts";
 import { decodeRule } from "./codec/rule.ts";
@@ -29,7 +29,7 @@ import { podRoutes } from "./pods.ts";
 
 /** Changes nothing. Links that are doomed are of pods whose DEL was carried out, and are not in it. */
 export async function surveyNode(client: Client, host: HostFacts): Promise<Result<KernelView>> {
-  const links = await client.dump("ip link show", dumpLinks(), decodeLink);
+  const links = await client.dump("ip link show", dumpLinks(), decodeLinkLabel);
   if (!links.ok) return links;
   const routes = await podRoutes(client, host);
   if (!routes.ok) return routes;
@@ -67,7 +67,7 @@ type Hanging = {
   readonly slots: ReadonlyMap<IpAddress, number>;
 };
 
-function podOf(link: Link, { routed, neighbours, slots }: Hanging): PodTraces {
+function podOf(link: LinkLabel, { routed, neighbours, slots }: Hanging): PodTraces {
   const alias = link.alias ?? "";
   const named = alias.startsWith(POD_ALIAS) ? alias.slice(POD_ALIAS.length).split(",") : [];
   const addresses = [...new Set([...routed, ...named.flatMap((text) => parseIp(text) ?? [])])];
@@ -104,7 +104,7 @@ async function slotsOfAddresses(
 }
 
 /** Of devices that serve pods, or have. */
-async function enisOf(client: Client, links: readonly Link[]): Promise<Result<KernelView["enis"]>> {
+async function enisOf(client: Client, links: readonly LinkLabel[]): Promise<Result<KernelView["enis"]>> {
   const routes = await client.dump("ip route show", dumpRoutes({ family: AF.INET }), decodeRoute);
   if (!routes.ok) return routes;
   const macs = new Map<number, Mac>(

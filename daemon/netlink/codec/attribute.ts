@@ -99,6 +99,21 @@ export function readFields<Table extends Fields>(
   return values as ValuesOf<Schema<Table>>;
 }
 
+/** Reads only the attributes of the schema: for messages with many others, of which nobody wants to know. */
+export function pickFields<Table extends Fields>(
+  span: Span,
+  { byType }: Schema<Table>,
+): ValuesOf<Schema<Table>> {
+  const values: Record<string, unknown> = {};
+  for (const { type, payload } of attributesOf(span)) {
+    const known = byType.get(type & NLA_TYPE_MASK);
+    const value = known?.[1].read(payload, (type & NLA_F_NET_BYTEORDER) !== 0);
+    if (known !== undefined && value !== undefined) values[known[0]] = value;
+  }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- each value came from the field of its name
+  return values as ValuesOf<Schema<Table>>;
+}
+
 /** Appends one attribute, whatever `body` writes being its payload. RangeError where that is over 65,531 bytes. */
 export function writeAttribute(writer: Writer, type: number, body: () => void): void {
   const at = openAttribute(writer, type);

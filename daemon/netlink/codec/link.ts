@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { readFields, schema, type ValuesOf, writeFields } from "./attribute.ts";
+import { pickFields, readFields, schema, type ValuesOf, writeFields } from "./attribute.ts";
 import { NLM_F } from "./header.ts";
 import { BASE_FIELDS, type LinkHeader, readLinkHeader, writeLinkHeader } from "./link-base.ts";
 import { linkInfo } from "./link-info.ts";
@@ -38,6 +38,18 @@ export function encodeLink(link: LinkMessage): Uint8Array {
 export function decodeLink(payload: Uint8Array): Link {
   const { header, rest } = readLinkHeader(spanOf(payload));
   return { ...header, ...readFields(rest, LINK) };
+}
+
+const { name, alias, group, address } = BASE_FIELDS;
+const LABEL = schema({ name, alias, group, address, info: linkInfo });
+
+/** What tells whose a link is: of a dump of many, of which nobody wants to know more. */
+export type LinkLabel = LinkHeader & ValuesOf<typeof LABEL>;
+
+/** A part of what `decodeLink` reads, in a tenth of the time. */
+export function decodeLinkLabel(payload: Uint8Array): LinkLabel {
+  const { header, rest } = readLinkHeader(spanOf(payload));
+  return { ...header, ...pickFields(rest, LABEL) };
 }
 
 /**
