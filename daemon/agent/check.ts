@@ -18,6 +18,9 @@ import { sleep, SYSTEM_TIMERS } from "./timers.ts";
 /** CHECK may come right after ADD: what differs is looked at once more after this time. */
 const CONVERGENCE_MS = 100;
 
+/** How long a repair waits for another call for the pod. */
+const MEND_WAIT_MS = 1000;
+
 /** The lock of the attachment is held. */
 export async function check(pods: Pods, call: CheckCall): Promise<Result<void>> {
   const attachment = attachmentKey(call.attachment);
@@ -98,8 +101,8 @@ export async function mendSuspects(pods: Pods, isSuspect: (lease: LeaseRow) => b
 
 async function mend(pods: Pods, lease: LeaseRow): Promise<void> {
   const key = attachmentKey(attachmentOf(lease));
-  using lock = pods.locks.tryLock(key);
-  // Whoever works on it, or has in between, makes it whole or takes it away.
+  // A CHECK is short. Whoever works on it for long, or has in between, makes it whole or takes it away.
+  using lock = await pods.locks.lock(key, MEND_WAIT_MS);
   if (lock === undefined || pods.held.get(key) !== lease) return;
   const found = await look(pods, lease);
   if (!found.ok || found.value.length === 0) return;

@@ -11,7 +11,10 @@ die() {
   busybox poweroff -f
 }
 
+mount -t proc proc /proc || die "no proc"
+# The kernel that build-kernel.sh makes may have the release of the packaged one, whose modules it cannot load: it has everything.
 modules=/usr/lib/uml/modules/$(uname -r)
+[ -e /proc/modules ] || modules=/nowhere
 [ ! -d "$modules" ] || insmod "$modules/kernel/fs/overlayfs/overlay.ko" || die "no module overlay in $modules"
 mount -t tmpfs -o "size=${uml_files}m" tmpfs /mnt || die "no tmpfs on /mnt"
 mkdir /mnt/upper /mnt/work /mnt/root
