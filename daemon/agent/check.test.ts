@@ -85,6 +85,15 @@ describe("checkAll()", () => {
     expect(await pods.checkAll()).toEqual([]);
   });
 
+  it("mends a pod that a CHECK is looking at, when that has ended", async () => {
+    const { pods, missing, hostName, prevResult } = await attached();
+    missing.set(hostName, ["element 10.0.0.10 is missing"]);
+    const checking = pods.check({ ...podCall("a"), prevResult });
+    await pods.mendSuspects(() => true);
+    expect(missing.size).toBe(0);
+    expect(await checking).toMatchObject({ ok: false, fault: { kind: "check-failed" } });
+  });
+
   it("leaves pods alone whose namespace or link is gone", async () => {
     const { pods, missing, gone, links, hostName } = await attached();
     missing.set(hostName, ["element is missing"]);

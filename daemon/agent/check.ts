@@ -113,13 +113,15 @@ async function mend(pods: Pods, lease: LeaseRow): Promise<void> {
   else pods.log.error({ ...about, fault: made.fault }, "the pod's interface could not be mended");
 }
 
-/** Leases of pods whose namespace and link are there, whatever the link is called. */
+/** Leases of pods whose namespace and link are there, whatever the link is called. An ipvlan pod's is in its namespace. */
 async function running(pods: Pods): Promise<readonly LeaseRow[]> {
   const traces = await pods.kernel.podTraces();
   if (!traces.ok) return [];
   const linked = new Set(traces.value.map(({ address }) => address));
   return [...pods.held.values()].filter(
     (lease) =>
-      lease.state === "done" && podIps(lease).some((ip) => linked.has(ip)) && pods.checkNetns(lease.netns).ok,
+      lease.state === "done" &&
+      (lease.datapath === "ipvlan" || podIps(lease).some((ip) => linked.has(ip))) &&
+      pods.checkNetns(lease.netns).ok,
   );
 }

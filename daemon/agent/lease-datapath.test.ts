@@ -32,6 +32,14 @@ describe("openPods()", () => {
     });
   });
 
+  it("mends an ipvlan pod whose route is gone: nothing else of it is on the node", async () => {
+    const { pods, kernel } = openPodsLab([LEASE]);
+    const attach = vi.spyOn(kernel, "attachPod");
+    expect(await pods.checkAll()).toContain("default/old: link twv0 is missing");
+    await pods.mendSuspects(() => true);
+    expect(attach).toHaveBeenCalledWith(expect.objectContaining({ datapath: "ipvlan", hostName: "twv0" }));
+  });
+
   it("takes the datapath of a pod from its lease, whatever is in force", async () => {
     const { pods, kernel, links } = openPodsLab([LEASE]);
     const address = parseIpv4("10.0.0.10");

@@ -72,7 +72,9 @@ describe("openPatiently()", () => {
   it("fails at once for what does not pass, or where nobody waits", async () => {
     const text = expect.stringContaining("the disk is full");
     expect(await trying([refused("other")]).opening).toEqual({ ok: false, fault: { text } });
-    expect(await trying([refused("full")], false).opening).toEqual({ ok: false, fault: { text } });
+    const impatient = trying([refused("full")], false);
+    expect(await impatient.opening).toEqual({ ok: false, fault: { text } });
+    expect(impatient.timers.waitedMs).toEqual([]);
   });
 
   it("ends when the agent is to stop", async () => {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ok, type Result } from "../../proto/result.ts";
+import { type Result } from "../../proto/result.ts";
 import { type Kernel, type Suspect } from "../core/kernel.ts";
 import { addressesOfAlias, GROUP } from "../core/datapath/layout.ts";
 import { type Client } from "./client.ts";
@@ -14,9 +14,9 @@ import { type DriftFacts, type Hint, suspectOf } from "./drift-event.ts";
 import { lookAt } from "./look.ts";
 import { type SocketThread } from "./socket.ts";
 import { isOwnNft } from "./nft.ts";
-import { openWatch, RTMGRP, type Watcher } from "./watch.ts";
+import { type Groups, NFNLGRP, openWatch, RTMGRP, type Watcher } from "./watch.ts";
 
-const ROUTE_GROUPS =
+const ROUTE_BITS =
   RTMGRP.LINK |
   RTMGRP.NEIGH |
   RTMGRP.IPV4_ROUTE |
@@ -25,8 +25,8 @@ const ROUTE_GROUPS =
   RTMGRP.IPV6_RULE |
   RTMGRP.IPV4_NETCONF |
   RTMGRP.IPV6_NETCONF;
-/** 1 << (NFNLGRP_NFTABLES - 1), of <linux/netfilter/nfnetlink.h>. */
-const NFT_GROUP = 0x40;
+const ROUTE_GROUPS: Groups = { family: "route", bits: ROUTE_BITS };
+const NFT_GROUPS: Groups = { family: "netfilter", bits: NFNLGRP.NFTABLES };
 
 export type Heard = {
   /** The same kernel, of which it is known which devices its ENIs have. */
@@ -55,21 +55,21 @@ export function withDrift(kernel: Kernel, thread: SocketThread, client: Client):
         return kernel.forgetEni(slot);
       },
     },
-    watch: (onSuspect) => openDrift(thread, client, facts, onSuspect),
+    watch: (onSuspect) => openWatch(thread, ROUTE_GROUPS, driftWatcher(client, facts, onSuspect), NFT_GROUPS),
   };
 }
 
-async function openDrift(
-  thread: SocketThread,
+/** Says of each message what it is a reason to look at; of one that was lost, all. */
+export function driftWatcher(
   client: Client,
   facts: DriftFacts,
   onSuspect: (suspect: Suspect) => void,
-): Promise<Result<AsyncDisposable>> {
+): Watcher {
   const tell = async (heard: Hint): Promise<void> => {
     const suspect = heard.kind === "device" ? await ownerOf(client, heard.ifIndex) : heard;
     if (suspect !== undefined) onSuspect(suspect);
   };
-  const watcher: Watcher = {
+  return {
     seen(messages) {
       for (const message of messages) {
         const heard = judge(() => suspectOf(message, facts));
@@ -78,17 +78,6 @@ async function openDrift(
     },
     lost: () => onSuspect({ kind: "all" }),
   };
-  await using stack = new AsyncDisposableStack();
-  for (const groups of [
-    { family: "route", bits: ROUTE_GROUPS },
-    { family: "netfilter", bits: NFT_GROUP },
-  ] as const) {
-    const watch = await openWatch(thread, groups, watcher);
-    if (!watch.ok) return watch;
-    stack.use(watch.value);
-  }
-  const watches = stack.move();
-  return ok({ [Symbol.asyncDispose]: () => watches.disposeAsync() });
 }
 
 /** The pod whose device has this index. */

@@ -92,6 +92,21 @@ describe("restore()", () => {
     }
   });
 
+  it("does not take back a detachment that the former run may have sent, though it is refused now", () => {
+    const begun = step(restored({ enis: [known("detaching", 0, 1)] }), { kind: "ticked", nowMs: 1_000 });
+    const asked = step(begun.pool, {
+      kind: "described",
+      scope: { by: "instance" },
+      views: [],
+      nowMs: 1_100,
+    });
+    const of = { slot: 0, eni: eniId("eni-0") };
+    const fault = { kind: "internal", reason: "in use" } as const;
+    const failure = { class: "configuration", effect: "none", fault } as const;
+    const refused = step(asked.pool, { kind: "detach-failed", ...of, failure, nowMs: 1_200 });
+    expect(refused.pool.enis.get(0)?.state.kind).toBe("detaching");
+  });
+
   it("keeps an ENI whose address cools down", () => {
     const cooldowns = [{ address: ip("10.0.0.2"), untilMs: 9_000 }];
     expect(restored({ enis: [known("detaching", 0, 1)], cooldowns }).enis.get(0)?.state.kind).toBe(
