@@ -82,33 +82,29 @@ export function writeFields<Table extends Fields>(
 }
 
 /** Reads all attributes of `span`. */
-export function readFields<Table extends Fields>(
-  span: Span,
-  { byType }: Schema<Table>,
-): ValuesOf<Schema<Table>> {
-  const values: Record<string, unknown> = {};
+export function readFields<Table extends Fields>(span: Span, fields: Schema<Table>): ValuesOf<Schema<Table>> {
   const unknown: UnknownAttribute[] = [];
-  for (const { type, payload } of attributesOf(span)) {
-    const known = byType.get(type & NLA_TYPE_MASK);
-    const value = known?.[1].read(payload, (type & NLA_F_NET_BYTEORDER) !== 0);
-    if (known === undefined || value === undefined) unknown.push({ type, bytes: copyOf(payload) });
-    else values[known[0]] = value;
-  }
-  if (unknown.length > 0) values["unknown"] = unknown;
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- each value came from the field of its name
-  return values as ValuesOf<Schema<Table>>;
+  const values = valuesIn(span, fields, (type, payload) => unknown.push({ type, bytes: copyOf(payload) }));
+  return unknown.length > 0 ? { ...values, unknown } : values;
 }
 
 /** Reads only the attributes of the schema: for messages with many others, of which nobody wants to know. */
-export function pickFields<Table extends Fields>(
+export function pickFields<Table extends Fields>(span: Span, fields: Schema<Table>): ValuesOf<Schema<Table>> {
+  return valuesIn(span, fields, () => undefined);
+}
+
+/** `onUnknown`: told of each attribute that the schema has no name for, or cannot read. */
+function valuesIn<Table extends Fields>(
   span: Span,
   { byType }: Schema<Table>,
+  onUnknown: (type: number, payload: Span) => unknown,
 ): ValuesOf<Schema<Table>> {
   const values: Record<string, unknown> = {};
   for (const { type, payload } of attributesOf(span)) {
     const known = byType.get(type & NLA_TYPE_MASK);
     const value = known?.[1].read(payload, (type & NLA_F_NET_BYTEORDER) !== 0);
-    if (known !== undefined && value !== undefined) values[known[0]] = value;
+    if (known === undefined || value === undefined) onUnknown(type, payload);
+    else values[known[0]] = value;
   }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- each value came from the field of its name
   return values as ValuesOf<Schema<Table>>;
