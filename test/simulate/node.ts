@@ -31,6 +31,8 @@ export type NodeParts = {
   readonly setting: Setting;
   readonly variant: Variant;
   readonly onCall: (call: SentCall) => void;
+  /** A life of the agent begins, with this cooldown. */
+  readonly onStart: (cooldownMs: number) => void;
   readonly onReleased: (lease: LeaseRow) => void;
   readonly onOffence: (text: string) => void;
 };
@@ -95,6 +97,7 @@ export function openNode(parts: NodeParts): Node {
     });
     const mine: Current = { life, lost, stopping: false };
     current = mine;
+    parts.onStart(config.cooldownS * 1000);
     const base = clockMs;
     const ports: Ports = parts.variant({
       life,

@@ -36,6 +36,8 @@ export type Promises = {
   readonly onFabric: (changes: readonly FabricChange[]) => void;
   /** After each event. */
   readonly check: () => void;
+  /** The agent starts, perhaps with another configuration: a shorter cooldown holds for what was released before, too. */
+  readonly onStart: (cooldownMs: number) => void;
   /** A lease was deleted: its addresses are released. */
   readonly onReleased: (lease: LeaseRow) => void;
   /** Addresses that an operator took away: whoever is given one before the agent has noticed is damaged. */
@@ -58,7 +60,8 @@ export type Late = {
 type Released = {
   readonly hostName: string;
   readonly atMs: number;
-  readonly cooldownMs: number;
+  /** Nobody may have it before. */
+  readonly untilMs: number;
 };
 
 /** An ENI that was asked for is there after this time, if it comes at all. */
@@ -79,13 +82,11 @@ export function openPromises(late: Late): Promises {
   const routed = (): readonly ModelLink[] =>
     [...(late.kernel?.links.values() ?? [])].filter((link) => link.routed);
 
-  /** The newest configuration's cooldown holds for what was released before, too, where it is shorter. */
-  const checkCooldown = (address: string, { atMs, ...last }: Released): void => {
-    const cooldownMs = Math.min(last.cooldownMs, (late.node?.config().cooldownS ?? 0) * 1000);
-    const passedMs = late.scheduler.nowMs() - atMs;
-    if (passedMs < cooldownMs)
+  const checkCooldown = (address: string, { atMs, untilMs }: Released): void => {
+    const nowMs = late.scheduler.nowMs();
+    if (nowMs < untilMs)
       add(
-        `promise 4: ${address} is used again ${Math.round(passedMs)} ms after its release, not after ${cooldownMs}`,
+        `promise 4: ${address} is used again ${Math.round(nowMs - atMs)} ms after its release, not after ${Math.round(untilMs - atMs)}`,
       );
   };
 
@@ -204,10 +205,15 @@ export function openPromises(late: Late): Promises {
         );
       }
     },
+    onStart(cooldownMs) {
+      const latestMs = late.scheduler.nowMs() + cooldownMs;
+      for (const [ip, last] of released)
+        released.set(ip, { ...last, untilMs: Math.min(last.untilMs, latestMs) });
+    },
     onReleased({ address, address6, hostName }) {
-      const cooldownMs = (late.node?.config().cooldownS ?? 0) * 1000;
-      for (const ip of [address, address6])
-        if (ip !== "") released.set(ip, { hostName, atMs: late.scheduler.nowMs(), cooldownMs });
+      const atMs = late.scheduler.nowMs();
+      const untilMs = atMs + (late.node?.config().cooldownS ?? 0) * 1000;
+      for (const ip of [address, address6]) if (ip !== "") released.set(ip, { hostName, atMs, untilMs });
     },
   };
 }

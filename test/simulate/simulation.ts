@@ -61,7 +61,7 @@ function openWorld({ seed, setting }: History, variant: Variant): World {
   cloud.catchUp();
   const [store, spool] = [openStoreModel(), openSpoolModel(promises.onDelKept)];
   late.store = store;
-  const { onCall, onReleased, add: onOffence } = promises;
+  const { onCall, onStart, onReleased, add: onOffence } = promises;
   const node = openNode({
     scheduler,
     cloud,
@@ -71,6 +71,7 @@ function openWorld({ seed, setting }: History, variant: Variant): World {
     setting,
     variant,
     onCall,
+    onStart,
     onReleased,
     onOffence,
   });

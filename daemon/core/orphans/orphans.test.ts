@@ -42,6 +42,11 @@ describe("suspectsOf()", () => {
     ]);
   });
 
+  it("takes one whose deletion does not come to its end", () => {
+    const views = [view("eni-stuck", { status: "Deleting" })];
+    expect(suspectsOf(views, POOL)).toEqual([{ eni: "eni-stuck", owner: OTHER }]);
+  });
+
   it.each<[string, Partial<EniView>]>([
     ["is attached", { status: "InUse", instance: OTHER }],
     ["is on its way", { status: "Attaching" }],

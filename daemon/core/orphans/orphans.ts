@@ -3,7 +3,7 @@
  * store, or left behind by an instance that is released. Who may delete them, and when.
  *
  * An ENI is a suspect where it carries our tags and is attached to nothing. Two sources then have to agree: the cloud says that
- * it is `Available`, and
+ * it is `Available`, or `Deleting` for so long that its deletion is stuck and has to be asked for again, and
  *
  * - of ENIs made for this instance: its own pool does not know it, nor the intent that made it;
  * - of ENIs made for another one: the cloud does not know that instance any more.
@@ -25,6 +25,8 @@ export type Suspect = { readonly eni: EniId; readonly owner: InstanceId };
 /** Since when (milliseconds) each orphan was found to be one, at every look. */
 export type OrphanWatch = ReadonlyMap<EniId, number>;
 
+const LOOSE: ReadonlySet<string> = new Set(["Available", "Deleting"] satisfies EniView["status"][]);
+
 /** Instances that one look asks the cloud for, at most. */
 export const OWNERS_PER_LOOK = 20;
 
@@ -38,7 +40,7 @@ export function suspectsOf(views: readonly EniView[], pool: Pool): readonly Susp
   return views.flatMap((view): Suspect[] => {
     const owner = view.tags[INSTANCE_TAG];
     const isOurs = Object.entries(CREATOR_TAGS).every(([key, value]) => view.tags[key] === value);
-    const isLoose = view.status === "Available" && view.instance === undefined;
+    const isLoose = LOOSE.has(view.status) && view.instance === undefined;
     if (owner === undefined || !isOurs || !isLoose) return [];
     if (view.type !== "Secondary" || view.serviceManaged) return [];
     if (known.has(view.id) || intents.has(view.tags[INTENT_TAG] ?? "")) return [];
