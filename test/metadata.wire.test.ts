@@ -37,6 +37,33 @@ describe("openMetadata() and the simulated VPC", () => {
     });
   });
 
+  it("shows the ENIs of the node as the API has them once they are attached, and names what it could not read", async () => {
+    await using wire = await openWire();
+    const eni = value(await wire.cloud.createEni(CREATE, "pod"));
+    expect(value(await wire.cloud.attachEni(eni.id, NODE, "pod"))).toBeUndefined();
+    const shown = async () => {
+      const enis = await wire.metadata.enis();
+      return enis.ok ? enis.value.find(({ id }) => id === eni.id) : undefined;
+    };
+    await expect.poll(shown, { timeout: 10_000 }).toEqual({
+      id: eni.id,
+      mac: eni.mac,
+      vSwitch: eni.vSwitch,
+      cidr: expect.stringMatching(/^10\./),
+      primary: eni.primary,
+      addresses: eni.addresses,
+      addresses6: [],
+    });
+    const before = wire.metadata.requests();
+    expect(await wire.metadata.enis()).toMatchObject({ ok: true, value: [{}, {}] });
+    expect(wire.metadata.requests() - before).toBe(15);
+    const path = `network/interfaces/macs/${eni.mac}/private-ipv4s`;
+    wire.simulator.mustOrder({ kind: "metadataError", status: 404, path, times: 1 });
+    expect(await wire.metadata.enis()).toMatchObject({ ok: false, fault: { kind: "metadata", path } });
+    wire.simulator.mustOrder({ kind: "metadataError", status: 500, path, times: 100 });
+    expect(await wire.metadata.enis()).toMatchObject({ ok: false, fault: { kind: "metadata", path } });
+  });
+
   it("rides over errors of the service, and reads one that wants no token", async () => {
     await using wire = await openWire({ file: { switches: { metadataTokens: "required" } } });
     wire.simulator.mustOrder({ kind: "metadataError", status: 429, times: 2 });

@@ -12,9 +12,11 @@ import { type Fault } from "../../proto/fault.ts";
 import { instanceId } from "../../proto/ids.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type NodeIdentity } from "../core/cloud.ts";
+import { type EniMetadata } from "../core/metadata.ts";
 import { cached, type Entry } from "./cached.ts";
 import { type AccessKey } from "./call.ts";
 import { isJson, type Json, textField } from "./decode.ts";
+import { readEnis } from "./metadata-enis.ts";
 import { type HttpAnswer, openHttp } from "./metadata-http.ts";
 
 export type MetadataOptions = {
@@ -35,16 +37,17 @@ export type RoleCredentials = AccessKey & {
   readonly expiresAtMs: number;
 };
 
-export type Metadata = Disposable & {
-  /** One item under `/latest/meta-data/`, such as `"zone-id"`; `undefined` where it does not exist (404). */
-  read(path: string): Promise<Result<string | undefined>>;
-  /** Six reads at once. */
-  identity(): Promise<Result<NodeIdentity>>;
-  /** Kept until ten minutes before they expire. The fault says so where the instance has no role. */
-  roleCredentials(): Promise<Result<RoleCredentials>>;
-  /** HTTP requests made so far, tokens included. */
-  requests(): number;
-};
+export type Metadata = Disposable &
+  EniMetadata & {
+    /** One item under `/latest/meta-data/`, such as `"zone-id"`; `undefined` where it does not exist (404). */
+    read(path: string): Promise<Result<string | undefined>>;
+    /** Six reads at once. */
+    identity(): Promise<Result<NodeIdentity>>;
+    /** Kept until ten minutes before they expire. The fault says so where the instance has no role. */
+    roleCredentials(): Promise<Result<RoleCredentials>>;
+    /** HTTP requests made so far, tokens included. */
+    requests(): number;
+  };
 
 /** Without a secret: the service has no tokens. */
 type Token = { readonly secret: string | undefined };
@@ -67,8 +70,11 @@ const ROLE_RENEW_LEAST_MS = 30_000;
 
 const TRIES_MAX = 12;
 const TOTAL_MS = 15_000;
+/** Of all items of all ENIs together. A healthy service answers one in a millisecond. */
+const ENIS_MS = 15_000;
 
-type Read = (path: string) => Promise<Result<string | undefined>>;
+/** `totalMs`: of this item, with all its repetitions. */
+type Read = (path: string, totalMs?: number) => Promise<Result<string | undefined>>;
 
 /** Opens no connection yet. Disposing closes those that are idle. Throws where `baseUrl` is no URL. */
 export function openMetadata(options: MetadataOptions): Metadata {
@@ -86,21 +92,22 @@ export function openMetadata(options: MetadataOptions): Metadata {
     return ok({ value, freshUntilMs: untilMs, usableUntilMs: untilMs });
   }, now);
 
-  const readOnce = async (path: string, granted: Token): Promise<Result<Answered>> => {
+  const readOnce = async (path: string, granted: Token, totalMs?: number): Promise<Result<Answered>> => {
     const headers: Record<string, string> =
       granted.secret === undefined ? {} : { [TOKEN_HEADER]: granted.secret };
-    return untilUsable(path, () => http.request("GET", DATA_PATH + path, headers), options);
+    const bound = totalMs === undefined ? options : { ...options, totalMs };
+    return untilUsable(path, () => http.request("GET", DATA_PATH + path, headers), bound);
   };
 
-  const read: Read = async (path) => {
+  const read: Read = async (path, totalMs) => {
     let granted = await token.get();
     if (!granted.ok) return granted;
-    let answer = await readOnce(path, granted.value);
+    let answer = await readOnce(path, granted.value, totalMs);
     if (answer.ok && answer.value.status === 401) {
       token.drop(granted.value);
       granted = await token.get();
       if (!granted.ok) return granted;
-      answer = await readOnce(path, granted.value);
+      answer = await readOnce(path, granted.value, totalMs);
     }
     if (!answer.ok) return answer;
     const { status, body } = answer.value;
@@ -112,6 +119,14 @@ export function openMetadata(options: MetadataOptions): Metadata {
   return {
     read,
     identity: () => readIdentity(read),
+    enis() {
+      const endMs = now() + Math.min(ENIS_MS, options.totalMs ?? ENIS_MS);
+      return readEnis(async (path) => {
+        const leftMs = endMs - now();
+        if (leftMs > 0) return read(path, leftMs);
+        return failed({ kind: "metadata", path, reason: "the ENIs could not all be read in time" });
+      });
+    },
     roleCredentials: () => role.get(),
     requests: () => http.requests(),
     [Symbol.dispose]: () => http[Symbol.dispose](),
