@@ -5,6 +5,9 @@
 import { defineConfig } from "vitest/config";
 import { failureList } from "./test/report.ts";
 
+/** What every test with a kernel ends with. */
+const AFTER_EACH = "test/harness/after-each.ts";
+
 export default defineConfig({
   test: {
     reporters: ["default", failureList],
@@ -21,6 +24,7 @@ export default defineConfig({
         test: {
           name: "root",
           include: ["{cni,daemon,sim,bench,test}/**/*.root.test.ts"],
+          setupFiles: [AFTER_EACH],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
@@ -30,6 +34,7 @@ export default defineConfig({
         test: {
           name: "uml",
           include: ["{cni,daemon,sim,test}/**/*.uml.test.ts"],
+          setupFiles: [AFTER_EACH],
           fileParallelism: false,
           // A process more costs a second there.
           pool: "threads",

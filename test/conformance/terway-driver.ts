@@ -70,8 +70,10 @@ export const openDriver: OpenDriver = async ({ name }) => {
       await agent.stop();
       await runAgent(options, ["--drain"]);
       const left = differences(before, await one.snapshot());
-      const broken = await one.simulator.brokenInvariants();
-      await one[Symbol.asyncDispose]();
+      const broken = await one[Symbol.asyncDispose]().then(
+        () => [],
+        (error: unknown) => [String(error)],
+      );
       return [...left, ...broken];
     },
   };

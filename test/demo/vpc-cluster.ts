@@ -80,8 +80,11 @@ export async function openCluster(name: string, datapath: EniDatapath): Promise<
     directory,
     async down() {
       await end();
-      await simulator.down();
-      await rm(directory, { recursive: true, force: true });
+      try {
+        await simulator.down();
+      } finally {
+        await rm(directory, { recursive: true, force: true });
+      }
     },
   };
 }

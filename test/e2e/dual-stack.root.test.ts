@@ -9,7 +9,8 @@ import { IPV6_POLICY } from "../../sim/model/topology-default.ts";
 import { prepareAgent } from "../harness/agent.ts";
 import { addPod, type Pod } from "../harness/pod.ts";
 import { until } from "../harness/process.ts";
-import { cloudState, openRig, type Rig, type RigNode } from "./rig.ts";
+import { cloudState } from "../harness/simulator.ts";
+import { openRig, type Rig, type RigNode } from "./rig.ts";
 import { type NodeSpec, QUICK_RELEASE, topologyOf } from "./topology.ts";
 
 const NAME = `tw${process.pid}s`;

@@ -87,8 +87,11 @@ export async function openOneNode(
     },
     async [Symbol.asyncDispose]() {
       for (const pod of pods) await deletePodNamespace(pod);
-      await simulator.down();
-      await rm(directory, { recursive: true, force: true });
+      try {
+        await simulator.down();
+      } finally {
+        await rm(directory, { recursive: true, force: true });
+      }
     },
   };
 }

@@ -7,7 +7,8 @@
 import { afterAll, beforeAll, it } from "vitest";
 import { type Pod } from "../harness/pod.ts";
 import { until } from "../harness/process.ts";
-import { callReport, cloudState, openRig, type Rig, type RigNode } from "./rig.ts";
+import { callReport, cloudState } from "../harness/simulator.ts";
+import { openRig, type Rig, type RigNode } from "./rig.ts";
 import { type NodeSpec, QUICK_RELEASE } from "./topology.ts";
 
 const NAME = `tw${process.pid}o`;

@@ -65,6 +65,5 @@ describe("terwayd and ENIs without an owner", () => {
     await drainAgent(options);
     for (const id of kept) await one.simulator.call("fault", "add", "deleteEni", `eni=${id}`);
     expect(differences(before, await one.snapshot())).toEqual([]);
-    expect(await one.simulator.brokenInvariants()).toEqual([]);
   });
 });

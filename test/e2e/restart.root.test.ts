@@ -68,7 +68,6 @@ async function underTraffic(
         expect(sent).toBeGreaterThan(50);
         expect(received).toBe(sent);
       }
-      expect(await rig.simulator.brokenInvariants()).toEqual([]);
     },
     options,
   );

@@ -1,13 +1,18 @@
 /**
- * The simulated VPC as a user drives it: through the command `terway-sim`.
+ * The simulated VPC as a user drives it: through the command `terway-sim`. Whoever takes one down is told of each promise
+ * of the cloud that is broken then; `after-each.ts` asks after each test.
  *
  * @module
  */
+import * as z from "zod";
 import { vSwitchGateway, parseCidr } from "../../proto/cidr.ts";
+import { askOperator } from "../../sim/cli/operator-client.ts";
 import { type StatusReport } from "../../sim/cli/status.ts";
 import { type SimulatorState } from "../../sim/http/operator.ts";
+import { type CallReport } from "../../sim/model/calls.ts";
 import { must } from "./process.ts";
 import { program } from "./programs.ts";
+import { standing } from "./standing.ts";
 
 export type SimNode = {
   readonly name: string;
@@ -25,6 +30,9 @@ export type SimEni = {
   readonly addresses: readonly string[];
 };
 
+/** The name of a promise of the simulated cloud: `address-held-twice`, `rate-exceeded`, … */
+export type Invariant = SimulatorState["broken"][number]["invariant"];
+
 export type Simulator = {
   readonly name: string;
   readonly nodes: readonly SimNode[];
@@ -41,8 +49,11 @@ export type Simulator = {
   readonly json: (verb: string, ...args: readonly string[]) => Promise<unknown>;
   readonly state: () => Promise<SimulatorState>;
   readonly enis: () => Promise<SimEni[]>;
-  /** One sentence for each promise of the cloud that is broken now. */
+  /** One sentence for each promise of the cloud that is broken now, and that `breaks` was not told of. */
   readonly brokenInvariants: () => Promise<string[]>;
+  /** From now on this one is broken on purpose, which is no failure. */
+  readonly breaks: (invariant: Invariant) => void;
+  /** Takes it down. Fails in the end where an invariant is broken that `breaks` was not told of. */
   readonly down: () => Promise<void>;
 };
 
@@ -60,7 +71,8 @@ export async function simulatorUp(name: string, args: readonly string[] = []): P
   const state = async (): Promise<SimulatorState> => (await json("state")) as SimulatorState;
   const first = await state();
   const [credential] = status.credentials;
-  return {
+  const intended = new Set<Invariant>();
+  const simulator: Simulator = {
     name,
     nodes: status.nodes.map(({ node, instance, namespace }) => ({ name: node, instance, namespace })),
     routerNamespace: status.routerNamespace,
@@ -73,9 +85,41 @@ export async function simulatorUp(name: string, args: readonly string[] = []): P
     state,
     enis: async () => enisOf(await state()),
     brokenInvariants: async () =>
-      (await state()).broken.map(({ invariant, detail }) => `${invariant}: ${detail}`),
-    down: async () => simulatorDown(name),
+      (await cloudState(name)).broken
+        .filter(({ invariant }) => !intended.has(invariant))
+        .map(({ invariant, detail }) => `${invariant}: ${detail}`),
+    breaks: (invariant) => {
+      intended.add(invariant);
+    },
+    async down() {
+      if (!standing.delete(simulator)) return simulatorDown(name);
+      let broken: readonly string[] = [];
+      try {
+        broken = await simulator.brokenInvariants();
+      } finally {
+        await simulatorDown(name);
+      }
+      if (broken.length > 0) throw new Error(`broken in the cloud ${name}:\n${broken.join("\n")}`);
+    },
   };
+  standing.add(simulator);
+  return simulator;
+}
+
+/** As `terway-sim calls`, asked without a process, as often as a test likes that waits for one. */
+export async function callReport(name: string): Promise<CallReport> {
+  return ask(name, "/_sim/calls", z.custom<CallReport>());
+}
+
+/** As `terway-sim state`, in the same way. */
+export async function cloudState(name: string): Promise<SimulatorState> {
+  return ask(name, "/_sim/state", z.custom<SimulatorState>());
+}
+
+async function ask<Answer>(name: string, path: string, schema: z.ZodType<Answer>): Promise<Answer> {
+  const asked = await askOperator(name, { method: "GET", path }, schema);
+  if (!asked.ok) throw new Error(asked.fault.message);
+  return asked.value;
 }
 
 /** `terway-sim down`, of one that came up or did not. */
