@@ -7,11 +7,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ok } from "../../proto/result.ts";
 import { openBudget } from "../cloud/budget.ts";
 import { openCloud } from "../cloud/cloud.ts";
-import { type CallRecord } from "../cloud/invoke.ts";
 import { type Metadata, openMetadata } from "../cloud/metadata.ts";
 import { type CredentialProvider, openCredentials, reveal } from "../config/credentials.ts";
 import { type LoadedConfig } from "../config/load.ts";
 import { type Cloud } from "../core/cloud.ts";
+import { openCallLog } from "./call-log.ts";
 import { type Log } from "./log.ts";
 
 /** Of one read of the metadata service, which answers from the host that the node runs on. */
@@ -60,16 +60,6 @@ export function openNodeCloud(
       sleep: (ms) => sleep(ms),
     }),
     now: () => performance.now(),
-    onCall: (record) => logCall(log, record),
+    onCall: openCallLog(log, () => performance.now()),
   });
-}
-
-function logCall(log: Log, { action, target, priority, failure, waitedMs, tookMs }: CallRecord): void {
-  const facts = { action, target, priority, waitedMs: Math.round(waitedMs), tookMs: Math.round(tookMs) };
-  if (failure === undefined) log.debug(facts, "cloud call");
-  else
-    log.info(
-      { ...facts, class: failure.class, effect: failure.effect, fault: failure.fault },
-      "cloud call failed",
-    );
 }
