@@ -24,7 +24,7 @@ import {
   remove,
   roundMs,
 } from "./leases.ts";
-import { type Grant } from "./loop.ts";
+import { type Grant } from "./askers.ts";
 import { sleep, SYSTEM_TIMERS } from "./timers.ts";
 
 /** Taken off the caller's deadline, so that our answer with the cause arrives before the caller gives up. */
@@ -53,7 +53,7 @@ export async function attach(pods: Pods, call: AddCall): Promise<Result<Added>> 
   const madeMs = nowMs();
   if (!made.ok) return made;
   const done: LeaseRow = { ...lease, state: "done", hostMac: made.value.hostMac, podMac: made.value.podMac };
-  const written = pods.write([{ kind: "put-lease", lease: done }]);
+  const written = await pods.loop.commit([{ kind: "put-lease", lease: done }]);
   if (!written.ok) {
     // A pod that runs keeps what it has: its lease is on disk since its first ADD.
     if (lease.state === "pending") await remove(pods, lease);
@@ -129,7 +129,7 @@ async function makeInterface(
     return failed(gone(pods, startedMs));
   };
   if (isGone() && isOurs) {
-    release(pods, lease);
+    await release(pods, lease);
     return undone();
   }
   const mtu = await mtuOnceKnown(pods, lease.slot, call, startedMs);
@@ -139,7 +139,7 @@ async function makeInterface(
       { ...about, fault: made.fault },
       "the pod's interface could not be made; the change was undone",
     );
-    if (isOurs) release(pods, lease);
+    if (isOurs) await release(pods, lease);
     return made;
   }
   if (mtu.ok && (!isGone() || !isOurs)) return ok({ ...made.value, mtu: mtu.value });

@@ -7,7 +7,7 @@ import { type Kernel } from "../core/kernel.ts";
 import { instanceId } from "../../proto/ids.ts";
 import { openEffects } from "./effects.ts";
 import { openLog } from "./log.ts";
-import { type Happening } from "./loop.ts";
+import { type Happening } from "./turn.ts";
 import { openLab, VIEW } from "./test-lab.ts";
 
 async function unused(): Promise<never> {

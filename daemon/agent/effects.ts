@@ -18,7 +18,7 @@ import { type Kernel } from "../core/kernel.ts";
 import { type DescribeScope, type Pool, type PoolEffect } from "../core/pool/model.ts";
 import { eniLink } from "./datapath.ts";
 import { type Log } from "./log.ts";
-import { type Happening } from "./loop.ts";
+import { type Happening } from "./turn.ts";
 import { SYSTEM_TIMERS, type Timers } from "./timers.ts";
 
 export type EffectsOptions = {

@@ -126,7 +126,7 @@ async function follow(
     {
       ...supply,
       begin({ dispatch }) {
-        late.onOwn = (own) => void dispatch({ kind: "block-set", own });
+        late.onOwn = (own) => dispatch({ kind: "block-set", own });
         late.onOwn(start.value.block);
       },
     },
@@ -232,6 +232,6 @@ function blockSupply(
         await pods.mendAll();
       },
     }),
-    begin: ({ dispatch }) => void dispatch({ kind: "ticked" }),
+    begin: ({ dispatch }) => dispatch({ kind: "ticked" }),
   };
 }

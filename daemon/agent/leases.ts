@@ -15,7 +15,7 @@ import { type Kernel, type PodAddresses, type PodLink } from "../core/kernel.ts"
 import { type Granted } from "../core/pool/model.ts";
 import { unknownAttachment } from "../core/rebuild/rebuild.ts";
 import { type AddCall } from "../rpc/request.ts";
-import { type LeaseRow, type StoreChange } from "../store/schema.ts";
+import { type LeaseRow } from "../store/schema.ts";
 import { type Locks } from "./locks.ts";
 import { type Log } from "./log.ts";
 import { type Loop } from "./loop.ts";
@@ -33,7 +33,6 @@ export type PodsOptions = {
   readonly kernel: Kernel;
   /** Is it the path of a pod's network namespace? Asked before an address is: a wrong path must not cost an ENI. */
   readonly checkNetns: (path: string) => Result<void>;
-  readonly write: (changes: readonly StoreChange[]) => Result<void>;
   readonly pendingDels: PendingDels;
   readonly nowMs: () => number;
   /** Absent: those of the machine. */
@@ -159,7 +158,7 @@ export async function remove(pods: Pods, lease: LeaseRow): Promise<Result<void>>
     log.warn({ ...about, fault: removed.fault }, "the pod's interface could not be removed");
     return removed;
   }
-  const released = release(pods, lease);
+  const released = await release(pods, lease);
   if (released.ok) log.info({ ...about, tookMs: roundMs(nowMs() - startedMs) }, "pod detached");
   else
     log.warn(
@@ -170,11 +169,12 @@ export async function remove(pods: Pods, lease: LeaseRow): Promise<Result<void>>
 }
 
 /** Address and lease, in one transaction; the interface has to be gone. */
-export function release(pods: Pods, lease: LeaseRow): Result<void> {
+export async function release(pods: Pods, lease: LeaseRow): Promise<Result<void>> {
   const attachment = attachmentOf(lease);
-  const outcome = pods.loop.dispatch({ kind: "released", attachment }, [
-    { kind: "delete-lease", ...attachment },
-  ]);
+  const outcome = await pods.loop.commit([{ kind: "delete-lease", ...attachment }], {
+    kind: "released",
+    attachment,
+  });
   if (outcome.ok) pods.held.delete(attachmentKey(attachment));
   return outcome;
 }

@@ -39,6 +39,7 @@ function instantTimers(): Timers & { readonly waitedMs: number[] } {
       queueMicrotask(run);
       return { [Symbol.dispose]: () => undefined };
     },
+    atTurnEnd: (run) => queueMicrotask(run),
   };
 }
 

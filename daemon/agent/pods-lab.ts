@@ -123,7 +123,6 @@ export function openPodsLab(
   const pods = openPods({
     loop: lab.loop,
     kernel: memory.kernel,
-    write: lab.write,
     nowMs: () => performance.now(),
     log: openLog("silent"),
     checkNetns: (path): Result<void> =>

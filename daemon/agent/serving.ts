@@ -166,11 +166,10 @@ function openState(
   const { log } = options;
   const { nowMs, timers, checkNetns } = host;
   const late: { status?: StatusWatch } = {};
-  const write: LoopOptions["write"] = (changes) => store.write(changes);
   const loop: Loop = stack.use(
     startLoop({
       initial: supply.initial,
-      write,
+      write: (changes) => store.write(changes),
       act: supply.actOn(() => loop.pool()),
       nowMs,
       timers,
@@ -186,7 +185,6 @@ function openState(
     loop,
     kernel,
     checkNetns,
-    write,
     pendingDels: spool,
     nowMs,
     timers,

@@ -17,6 +17,7 @@ import { type StoreChange } from "../store/schema.ts";
 import { type IpStack } from "../core/ip-stack.ts";
 import { openLog } from "./log.ts";
 import { type Loop, startLoop } from "./loop.ts";
+import { SYSTEM_TIMERS, type Timers } from "./timers.ts";
 
 const VSWITCH = vSwitchId("vsw-1");
 const ENI = eniId("eni-1");
@@ -56,14 +57,18 @@ export const PAIRS: EniView = {
   addresses6: ["fd00::10", "fd00::11"].map((ip) => must(parseIpv6(ip))),
 };
 
-/** Room for one more ENI, whose creation nobody answers: a third pod waits. */
-export function openLab(ipStack: IpStack = "ipv4"): Lab {
+/**
+ * Room for one more ENI, whose creation nobody answers: a third pod waits. `atTurnEnd`: absent, each event is a turn of its
+ * own.
+ */
+export function openLab(ipStack: IpStack = "ipv4", atTurnEnd: Timers["atTurnEnd"] = (run) => run()): Lab {
   const order: string[] = [];
   const acts: PoolEffect[] = [];
   let failing = false;
+  let isReady = false;
   const write = (changes: readonly StoreChange[]): Result<void> => {
     if (failing) return failed({ kind: "store", op: "write", reason: "disk full" });
-    order.push(...changes.map(({ kind }) => `write ${kind}`));
+    if (changes.length > 0) order.push(`write ${changes.map(({ kind }) => kind).join(" ")}`);
     return ok(undefined);
   };
   const loop = startLoop({
@@ -103,6 +108,7 @@ export function openLab(ipStack: IpStack = "ipv4"): Lab {
       acts.push(effect);
     },
     nowMs: () => performance.now(),
+    timers: { ...SYSTEM_TIMERS, atTurnEnd: (run) => (isReady ? atTurnEnd(run) : run()) },
     instanceType: "ecs.g7.xlarge",
     onPool: () => undefined,
     log: openLog("silent"),
@@ -111,6 +117,7 @@ export function openLab(ipStack: IpStack = "ipv4"): Lab {
   const link = acts.find((effect) => effect.kind === "link-eni");
   loop.dispatch({ kind: "eni-linked", slot: link?.slot ?? -1, eni: ENI, ifIndex: 7 });
   order.length = 0;
+  isReady = true;
   return {
     loop,
     order,

@@ -9,6 +9,8 @@ export type Timers = {
   readonly elapsedMs: () => number;
   /** Runs `run` once, after `ms`, unless it is disposed of before. Does not keep the process alive. */
   readonly after: (ms: number, run: () => void) => Disposable;
+  /** Runs `run` once, after everything that is ready to run now. */
+  readonly atTurnEnd: (run: () => void) => void;
 };
 
 export const SYSTEM_TIMERS: Timers = {
@@ -16,6 +18,9 @@ export const SYSTEM_TIMERS: Timers = {
   after(ms, run) {
     const timer = setTimeout(run, ms).unref();
     return { [Symbol.dispose]: () => clearTimeout(timer) };
+  },
+  atTurnEnd(run) {
+    setImmediate(run);
   },
 };
 

@@ -49,6 +49,10 @@ export function beginLife(number: number, scheduler: Scheduler, onEnd: () => voi
         scheduler.after(ms, () => {
           if (alive) run();
         }),
+      atTurnEnd: (run) =>
+        scheduler.atTurnEnd(() => {
+          if (alive) run();
+        }),
     },
     async during(promise) {
       const value = await promise;

@@ -55,6 +55,7 @@ export function openScheduler(seed: number): Scheduler {
       random = seededRandom(next);
     },
     after,
+    atTurnEnd: (run) => void after(0, run),
     take: (minMs, maxMs) =>
       new Promise((resolve) => {
         after(minMs + random.unit() * (maxMs - minMs), resolve);
