@@ -1,8 +1,8 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { parseIpv4 } from "../../proto/addr.ts";
-import { ok } from "../../proto/result.ts";
-import { type Cloud } from "../core/cloud.ts";
+import { failed, ok } from "../../proto/result.ts";
+import { type Cloud, type EniView } from "../core/cloud.ts";
 import { type Kernel } from "../core/kernel.ts";
 import { instanceId } from "../../proto/ids.ts";
 import { openEffects } from "./effects.ts";
@@ -14,18 +14,33 @@ async function unused(): Promise<never> {
   throw new Error("not used here");
 }
 
+/** What a look for a device finds. */
+type Device = "there" | "gone" | "unknown";
+
 /** Effects over a kernel that has `traces` and a cloud that accepts; what they do is in `did`. */
-function setup(traces: readonly string[]): {
+function setup(
+  traces: readonly string[],
+  { shown = [], device = "there" }: { readonly shown?: readonly EniView[]; readonly device?: Device } = {},
+): {
   did: string[];
   happened: Happening[];
   act: (kind: "unlink-eni" | "detach-eni" | "unassign") => void;
+  describe: () => void;
 } {
   const { loop } = openLab();
   const did: string[] = [];
   const happened: Happening[] = [];
   const kernel: Kernel = {
     prepareHost: unused,
-    awaitEni: unused,
+    async awaitEni() {
+      did.push("look for the device");
+      if (device === "there") return ok({ ifIndex: 7, name: "eth7" });
+      return failed(
+        device === "gone"
+          ? { kind: "deadline", what: "the device", waitedMs: 500 }
+          : { kind: "kernel", op: "ip link show", errno: "ENOBUFS" },
+      );
+    },
     prepareEni: unused,
     configureEni: unused,
     mtuOf: unused,
@@ -49,7 +64,7 @@ function setup(traces: readonly string[]): {
   const cloud: Cloud = {
     createEni: unused,
     attachEni: unused,
-    describeEnis: unused,
+    describeEnis: async () => ok(shown),
     assignAddresses: unused,
     unassignAddresses: () => accept("unassign"),
     detachEni: () => accept("detach"),
@@ -81,6 +96,10 @@ function setup(traces: readonly string[]): {
   return {
     did,
     happened,
+    describe() {
+      const scope = { by: "ids", ids: [VIEW.id] } as const;
+      effects.act({ kind: "describe", scope }, (happening) => happened.push(happening));
+    },
     act(kind) {
       const effect = kind === "unassign" ? { kind, ...of, addresses: [VIEW.primary] } : { kind, ...of };
       effects.act(effect, (happening) => happened.push(happening));
@@ -111,6 +130,25 @@ describe("openEffects()", () => {
     expect(happened).toMatchObject([
       { kind: "detach-failed", failure: { class: "configuration", effect: "none" } },
     ]);
+  });
+
+  it("asks the kernel about an ENI that a view does not show as attached, and only then", async () => {
+    const other = { ...VIEW, instance: instanceId("i-other") };
+    const cases: [readonly EniView[], Device, string[], string[]][] = [
+      [[VIEW], "gone", [], []],
+      [[{ ...VIEW, status: "Detaching" }], "gone", [], []],
+      [[], "there", ["look for the device"], [VIEW.id]],
+      [[{ ...VIEW, status: "Available" }], "there", ["look for the device"], [VIEW.id]],
+      [[other], "gone", ["look for the device"], []],
+      [[], "gone", ["look for the device"], []],
+      [[], "unknown", ["look for the device"], [VIEW.id]],
+    ];
+    for (const [shown, device, looked, present] of cases) {
+      const { did, happened, describe: ask } = setup([], { shown, device });
+      ask();
+      await settle();
+      expect([did, happened]).toMatchObject([looked, [{ kind: "described", views: shown, present }]]);
+    }
   });
 
   it("gives an address back only when the kernel does not have it", async () => {

@@ -11,6 +11,8 @@ import {
   type Cloud,
   type CloudFailure,
   type CloudResult,
+  type EniStatus,
+  type EniView,
   type NodeIdentity,
   type VSwitchView,
 } from "../core/cloud.ts";
@@ -40,6 +42,11 @@ export type EffectsOptions = {
   /** Called with each list of vSwitches that the cloud gave. */
   readonly onVSwitches: (views: readonly VSwitchView[]) => void;
 };
+
+/** A device that is there is found at once; this is for one that is not. */
+const DEVICE_LOOK_MS = 500;
+/** What an ENI shows that is attached, or on its way to or from the node. */
+const ON_THE_WAY: ReadonlySet<EniStatus> = new Set<EniStatus>(["InUse", "Attaching", "Detaching"]);
 
 type Dispatch = (happening: Happening) => void;
 
@@ -206,8 +213,42 @@ async function linkEni(options: EffectsOptions, slot: number, signal: AbortSigna
 async function describe(options: EffectsOptions, scope: DescribeScope): Promise<Happening> {
   const query = scope.by === "ids" ? scope : ({ by: "instance", instance: options.node.instance } as const);
   const views = await options.cloud.describeEnis(query);
-  if (views.ok) return { kind: "described", scope, views: views.value };
+  if (views.ok)
+    return {
+      kind: "described",
+      scope,
+      views: views.value,
+      present: await presentOf(options, scope, views.value),
+    };
   return { kind: "describe-failed", scope, failure: views.fault };
+}
+
+/**
+ * The second source: of the ENIs that should be attached, and that the views do not show so, those whose device is on the node.
+ * What the kernel cannot tell counts as there, for nothing is to be given up then.
+ */
+async function presentOf(
+  { pool, kernel, node, timers = SYSTEM_TIMERS }: EffectsOptions,
+  scope: DescribeScope,
+  views: readonly EniView[],
+): Promise<readonly EniId[]> {
+  const byId = new Map(views.map((view) => [view.id, view]));
+  const doubtful = [...pool().enis.values()].flatMap(({ facts, state }) => {
+    if (facts === undefined || (state.kind !== "linking" && state.kind !== "ready")) return [];
+    const view = byId.get(facts.id);
+    if (view === undefined) return scope.by === "ids" && scope.ids.includes(facts.id) ? [facts] : [];
+    const isOurs = view.instance === undefined || view.instance === node.instance;
+    return isOurs && ON_THE_WAY.has(view.status) ? [] : [facts];
+  });
+  const found = await Promise.all(
+    doubtful.map(async ({ id, mac }) => {
+      const late = new AbortController();
+      using _timer = timers.after(DEVICE_LOOK_MS, () => late.abort());
+      const device = await kernel.awaitEni(mac, late.signal);
+      return !device.ok && device.fault.kind === "deadline" ? [] : [id];
+    }),
+  );
+  return found.flat();
 }
 
 async function describeVSwitches(options: EffectsOptions): Promise<Happening> {

@@ -200,7 +200,7 @@ const WEIGHTS: readonly [
       what: random.pick(["attachFails", "linkNeverAppears", "stuckDetach", "stuckDelete"]),
     }),
   ],
-  ["stale", 1, (random) => ({ kind: "stale", lagMs: random.pick([0, 0, 1_500, 20_000]) })],
+  ["stale", 2, (random) => ({ kind: "stale", lagMs: random.pick([0, 0, 1_500, 20_000, 150_000, 600_000]) })],
   [
     "exhaust",
     1,

@@ -22,13 +22,19 @@ import {
 import { isAssignWanted, sendAssign } from "./grow.ts";
 import { blockVSwitch, giveBackAddresses, unreserveAddresses } from "./vswitch.ts";
 
-/** Views may be older than our last change by that much: they say nothing about addresses so early. */
+/** Most views are no older than that: enough where a mistake does no harm. */
 export const VIEW_LAG_MS = 10_000;
+/**
+ * No view is older than that. The API documents no bound; metadata and Describe that were wrong for minutes are what made other
+ * agents lose live addresses, so what a view lacks, or still shows, is believed only where it cannot be that late.
+ */
+export const VIEW_LAG_MAX_MS = 600_000;
 /** An ENI that the cloud does not find, or not in a fitting state, is looked at, and asked again after this. */
 const STATE_RETRY_MS = 5_000;
 /** A device was there before its ENI is InUse, which takes two seconds at most: less than three of these. */
 const IN_USE_RETRY_MS = 700;
 const LOST_REPLY_LOOK_MS = 1_000;
+const LOST_REPLY_LOOK_MAX_MS = 60_000;
 
 export function onAssigned(draft: Draft, slot: number, id: EniId, addresses: readonly IpAddress[]): void {
   const eni = editKnown(draft, slot, id);
@@ -38,6 +44,7 @@ export function onAssigned(draft: Draft, slot: number, id: EniId, addresses: rea
   delete eni.assigning;
   delete draft.pool.lastFault;
   eni.changedAtMs = draft.nowMs;
+  eni.grewAtMs = draft.nowMs;
   for (const address of addresses) placeAddress(draft, eni, address);
   persist(draft, eni);
 }
@@ -141,7 +148,17 @@ function endAssign(draft: Draft, eni: DraftEni): void {
   lookIn(draft, eni, lagOf(draft, eni));
 }
 
-/** How long until a view is surely newer than our last change. */
+/** How long until no view is older than what happened `sinceMs`; 0 where it was long ago. */
+export function untilSure({ nowMs }: Draft, sinceMs: number | undefined): number {
+  return sinceMs === undefined ? 0 : Math.max(0, sinceMs + VIEW_LAG_MAX_MS + 1 - nowMs);
+}
+
+/** True of a view that was asked for at `askedMs`: it is newer than what happened `sinceMs`. */
+export function isSurely(askedMs: number, sinceMs: number | undefined): boolean {
+  return sinceMs === undefined || askedMs > sinceMs + VIEW_LAG_MAX_MS;
+}
+
+/** How long until a view is most likely newer than our last change. */
 export function lagOf(draft: Draft, eni: DraftEni): number {
   return eni.changedAtMs === undefined ? 0 : Math.max(0, eni.changedAtMs + VIEW_LAG_MS + 1 - draft.nowMs);
 }
@@ -228,7 +245,7 @@ export function onUnassignFailed(draft: Draft, slot: number, id: EniId, failure:
   // The reply was lost, or the cloud knows only some of the addresses: what it lists decides.
   const tries = eni.unassigning.call.tries + 1;
   eni.unassigning = { unsure: true, call: { tries } };
-  lookIn(draft, eni, LOST_REPLY_LOOK_MS * Math.min(tries, 10));
+  lookIn(draft, eni, Math.min(LOST_REPLY_LOOK_MS * tries, LOST_REPLY_LOOK_MAX_MS));
 }
 
 export function unassigningOf(eni: DraftEni): IpAddress[] {

@@ -139,39 +139,27 @@ describe("a ready ENI", () => {
     expect(kinds(twice.effects)).toEqual(["forget-eni", "unlink-eni"]);
   });
 
-  it("says nothing about addresses in a view that may be older than the last change", () => {
-    const changed = poolOf([eniOf(0, ADDRESSES, { changedAtMs: 1_000 })]);
-    const view = viewOf(eni, "InUse", ["10.0.0.1", "10.0.0.9"]);
-    expect(addressesOf(looked(changed, [view], 11_000, 11_100).pool.enis.get(0))).toEqual(addressesOf(eni));
-    expect(addressesOf(looked(changed, [view], 11_001, 11_100).pool.enis.get(0))).toEqual([
-      "10.0.0.1 idle",
-      "10.0.0.9 idle",
-    ]);
+  it.each([
+    ["Available", [viewOf(eni, "Available")]],
+    ["another instance's", [{ ...viewOf(eni, "InUse"), instance: instanceId("i-other") }]],
+    ["missing", []],
+  ])("stays though it is %s in many views, while its device is on the node", (_, views) => {
+    const { id } = viewOf(eni, "InUse");
+    let at = poolOf([eniOf(0, ADDRESSES, { look: { atMs: 1_000, tries: 0 } })]);
+    for (const nowMs of [1_000, 100_000, 800_000, 9_000_000]) {
+      const seen = step(
+        { ...at, describing: { sinceMs: nowMs } },
+        { kind: "described", scope: { by: "ids", ids: [id] }, views, present: [id], nowMs },
+      );
+      expect([stateIn(seen.pool), kinds(seen.effects)]).toEqual([eni.state, []]);
+      at = seen.pool;
+    }
   });
 
-  it("loses addresses after a restart only when a second view agrees", () => {
-    const view = viewOf(eni, "InUse", ["10.0.0.1"]);
-    const first = looked(pool, [view], 1_000, 1_100);
-    expect(addressesOf(first.pool.enis.get(0))).toEqual(addressesOf(eni));
-    expect(first.pool.enis.get(0)?.look?.atMs).toBe(11_101);
-    const second = looked(first.pool, [view], 11_101, 11_200);
-    expect(addressesOf(second.pool.enis.get(0))).toEqual(["10.0.0.1 idle"]);
-    expect(second.pool.enis.get(0)?.look).toBeUndefined();
-  });
-
-  it("that was doubted while its device was still awaited is looked at once it is linked", () => {
-    const linking = eniOf(0, ADDRESSES, { state: { ...LINKING, sinceMs: 0 } });
-    const doubted = looked(poolOf([linking]), [viewOf(linking, "InUse", ["10.0.0.1"])], 900, 1_000);
-    const { id } = viewOf(linking, "InUse");
-    const linked = step(doubted.pool, { kind: "eni-linked", slot: 0, eni: id, ifIndex: 7, nowMs: 1_200 });
-    expect(kinds(linked.effects)).toEqual(["describe"]);
-  });
-
-  it("keeps its addresses while a call for them is under way", () => {
-    const assigning = { family: "ipv4" as const, token: "t", count: 1, unsure: false, call: { tries: 0 } };
-    const busy = poolOf([eniOf(0, ADDRESSES, { assigning })], { idleMin: 3 });
-    const found = looked(busy, [viewOf(eni, "InUse", ["10.0.0.1", "10.0.0.2", "10.0.0.3"])], 1_000, 1_100);
-    expect(addressesOf(found.pool.enis.get(0))).toEqual(addressesOf(eni));
+  it("that is missing, and so new that views may not show it yet, is not given up without its device", () => {
+    const young = poolOf([eniOf(0, ADDRESSES, { grewAtMs: 500_000, misses: 2 })]);
+    expect(looked(young, [], 1_100_000, 1_100_100).pool.enis.size).toBe(1);
+    expect(looked(young, [], 1_100_001, 1_100_100).pool.enis.size).toBe(0);
   });
 });
 
@@ -288,11 +276,13 @@ describe("an ENI that leaves", () => {
   it("that is missing is gone, unless it is so new that it may not be visible yet", () => {
     const old = leaving("deleting", { unsure: true });
     expect(looked(poolOf([old]), [], 2_000, 2_100).pool.enis.size).toBe(0);
-    const young = { ...leaving("deleting", { unsure: true }), changedAtMs: 500 };
+    const young = { ...leaving("deleting", { unsure: true }), grewAtMs: 500, changedAtMs: 500 };
     const early = looked(poolOf([young]), [], 2_000, 2_100);
     expect(early.pool.enis.get(0)?.look?.atMs).toBe(10_501);
-    expect(looked(early.pool, [], 10_501, 10_600).pool.enis.size).toBe(0);
-    const accepted = { ...leaving("deleting"), changedAtMs: 500 };
+    const asked = looked(early.pool, [], 10_501, 10_600);
+    expect(kinds(asked.effects)).toEqual(["delete-eni"]);
+    expect(looked(early.pool, [], 600_501, 600_600).pool.enis.size).toBe(0);
+    const accepted = { ...leaving("deleting"), grewAtMs: 500 };
     expect(looked(poolOf([accepted]), [], 2_000, 2_100).pool.enis.size).toBe(0);
   });
 

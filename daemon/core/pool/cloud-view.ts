@@ -1,14 +1,15 @@
 /**
  * What the cloud shows of an ENI, and what follows from it in each state. Views may be late (eventual consistency), so
- * nothing is concluded from one view that an older state of things could have given.
+ * nothing is concluded from one view that an older state of things could have given. An ENI whose device is on the node is
+ * attached to it, whatever a view shows: the kernel does not lag.
  *
  * @module
  */
 import { type Fault } from "../../../proto/fault.ts";
 import { type EniView } from "../cloud.ts";
-import { lagOf } from "./assign.ts";
+import { isSurely, lagOf } from "./assign.ts";
 import { lookPauseMs } from "./back-off.ts";
-import { type Draft, draw, isBusy, type KnownEni, lookIn, moveTo, note, persist } from "./draft.ts";
+import { type Draft, draw, isBusy, type KnownEni, lookIn, moveTo, note, persist, setAside } from "./draft.ts";
 import { giveUpLink, onAttachUndone, sendAttach, startLink } from "./eni-create.ts";
 import { onEniGone, sendLeave, startDelete, startDetach } from "./eni-leave.ts";
 import { type EniState } from "./model.ts";
@@ -27,39 +28,49 @@ const STUCK_TRIES = 5;
 /** Views in a row until a missing attachment, or a missing ENI, is believed. */
 const MISSES_DETACHED = 2;
 const MISSES_GONE = 3;
+/** Between two looks at an ENI of which cloud and node tell different things. */
+const DISAGREEMENT_LOOK_MS = 30_000;
+/** AttachNetworkInterface that says "gone" that often is believed where views and kernel say so, too. */
+const GONE_REFUSALS = 5;
 
 type Linking = Extract<EniState, { readonly kind: "linking" }>;
 
-/** The answer to a question of `askedMs` about one ENI. */
-export function onView(draft: Draft, eni: KnownEni, view: EniView, askedMs: number): void {
+/** `askedMs`: when the question was sent. `isPresent`: the device is on the node although no view shows it as attached. */
+export type Asked = { readonly askedMs: number; readonly isPresent: boolean };
+
+/** The answer to a question about one ENI. */
+export function onView(draft: Draft, eni: KnownEni, view: EniView, asked: Asked): void {
   const { state } = eni;
+  const { askedMs } = asked;
   const isOurs = view.instance === undefined || view.instance === draft.pool.settings.instance;
   switch (state.kind) {
     case "creating":
       return;
     case "attaching":
-      if (!isOurs) leaveToOthers(draft, eni);
+      if (!isOurs) leaveIfSure(draft, eni, askedMs);
       else if (view.status === "InUse" || view.status === "Attaching") {
         startLink(draft, eni, { unsure: false });
-        onView(draft, eni, view, askedMs);
+        onView(draft, eni, view, asked);
       } else if (view.status === "Available") delete eni.look;
       else if (state.call.tries >= STUCK_TRIES && canLeave(eni)) startDetach(draft, eni);
       else lookAgain(draft, eni);
       return;
     case "linking":
-      if (isOurs) onViewOfLinking(draft, eni, state, view, askedMs);
-      else leaveToOthers(draft, eni);
+      if (asked.isPresent) disagree(draft, eni);
+      else if (isOurs) onViewOfLinking(draft, eni, state, view, askedMs);
+      else leaveIfSure(draft, eni, askedMs);
       return;
     case "ready":
-      onViewOfReady(draft, eni, view, { askedMs, isOurs });
+      if (asked.isPresent) disagree(draft, eni);
+      else onViewOfReady(draft, eni, view, { askedMs, isOurs });
       return;
     case "detaching":
       if (view.status === "Available") startDelete(draft, eni);
       else if (isOurs) lookAtLeaving(draft, eni, view.status === "InUse");
-      else leaveToOthers(draft, eni);
+      else leaveIfSure(draft, eni, askedMs);
       return;
     case "deleting":
-      if (!isOurs) leaveToOthers(draft, eni);
+      if (!isOurs) leaveIfSure(draft, eni, askedMs);
       else if (view.status === "InUse") startDetach(draft, eni);
       else lookAtLeaving(draft, eni, view.status === "Available");
       return;
@@ -69,20 +80,25 @@ export function onView(draft: Draft, eni: KnownEni, view: EniView, askedMs: numb
 }
 
 /** The cloud does not know the ENI: it is gone, or not visible yet. */
-export function onMissing(draft: Draft, eni: KnownEni): void {
+export function onMissing(draft: Draft, eni: KnownEni, { askedMs, isPresent }: Asked): void {
   const { state } = eni;
   switch (state.kind) {
     case "creating":
       return;
     case "attaching":
-      // The call itself says "gone", and gives up in the end.
-      delete eni.look;
+      // The call itself says "gone", and gives up in the end, if no pods are on it.
+      if (isBusy(eni) && state.call.tries >= GONE_REFUSALS) leaveIfSure(draft, eni, askedMs);
+      else delete eni.look;
       return;
     case "linking":
     case "ready":
+      if (isPresent) {
+        disagree(draft, eni);
+        return;
+      }
       eni.misses += 1;
       if (eni.misses < MISSES_GONE) lookAgain(draft, eni);
-      else leaveToOthers(draft, eni);
+      else leaveIfSure(draft, eni, askedMs);
       return;
     case "detaching":
       startDelete(draft, eni);
@@ -90,9 +106,10 @@ export function onMissing(draft: Draft, eni: KnownEni): void {
     case "deleting":
       delete eni.look;
       if (state.call !== undefined) return;
-      // An ENI that is new and whose deletion is not sure may only not be visible yet.
-      if (state.unsure && lagOf(draft, eni) > 0) lookIn(draft, eni, lagOf(draft, eni));
-      else onEniGone(draft, eni);
+      // A deletion that is not sure, of an ENI that may only not be visible yet: the call itself tells.
+      if (!state.unsure || isSurely(askedMs, eni.grewAtMs)) onEniGone(draft, eni);
+      else if (lagOf(draft, eni) > 0) lookIn(draft, eni, lagOf(draft, eni));
+      else sendLeave(draft, eni);
       return;
     default:
       return state satisfies never;
@@ -125,7 +142,7 @@ function onViewOfLinking(draft: Draft, eni: KnownEni, state: Linking, view: EniV
       return;
     case "Available":
       if (!state.unsure && askedMs - state.sinceMs < ATTACH_LAG_MS) lookAgain(draft, eni);
-      else if (eni.borrowed === true) leaveToOthers(draft, eni);
+      else if (eni.borrowed === true) leaveIfSure(draft, eni, askedMs);
       else onAttachUndone(draft, eni);
       return;
     case "Detaching":
@@ -166,7 +183,7 @@ function onViewOfReady(
   if (eni.misses < MISSES_DETACHED) {
     lookAgain(draft, eni);
   } else if (!isOurs || (eni.borrowed === true && view.status === "Available")) {
-    leaveToOthers(draft, eni);
+    leaveIfSure(draft, eni, askedMs);
   } else if (view.status === "Available") {
     note(draft, "warn", `${eni.facts.id} was detached, not by us: it is attached again`);
     eni.misses = 0;
@@ -202,6 +219,18 @@ function lookAtLeaving(draft: Draft, eni: KnownEni, isAsBefore: boolean): void {
   }
 }
 
+/** The kernel has it: a view that shows it anywhere else is late, or will be right in a moment, when the device goes. */
+function disagree(draft: Draft, eni: KnownEni): void {
+  eni.misses = 0;
+  lookAgain(draft, eni, DISAGREEMENT_LOOK_MS);
+}
+
+/** Where the view may be older than the ENI itself, another one is waited for. */
+function leaveIfSure(draft: Draft, eni: KnownEni, askedMs: number): void {
+  if (isSurely(askedMs, eni.grewAtMs)) leaveToOthers(draft, eni);
+  else lookAgain(draft, eni, DISAGREEMENT_LOOK_MS);
+}
+
 /**
  * The ENI is gone, or attached to another instance. Pods that are on it have lost their network; it stays in the pool, and
  * serves nobody, until they are gone.
@@ -217,7 +246,7 @@ function leaveToOthers(draft: Draft, eni: KnownEni): void {
         continue;
       }
       eni.addresses.delete(address);
-      if (state.kind === "cooling") draft.effects.push({ kind: "forget-cooldown", address });
+      if (state.kind === "cooling") setAside(draft, address, state);
     }
     delete eni.look;
     delete eni.assigning;

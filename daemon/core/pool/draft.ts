@@ -75,8 +75,7 @@ export function putEni(draft: Draft, eni: DraftEni): DraftEni {
 
 /** Takes the ENI out of the pool: it is not in the cloud (any more), or not ours. */
 export function dropEni(draft: Draft, eni: DraftEni): void {
-  for (const [address, state] of eni.addresses)
-    if (state.kind === "cooling") draft.effects.push({ kind: "forget-cooldown", address });
+  for (const [address, state] of eni.addresses) if (state.kind === "cooling") setAside(draft, address, state);
   draft.pool.enis.delete(eni.slot);
   draft.touched.delete(eni.slot);
   draft.effects.push({ kind: "forget-eni", slot: eni.slot });
@@ -86,6 +85,11 @@ export function dropEni(draft: Draft, eni: DraftEni): void {
 export function moveTo(draft: Draft, eni: DraftEni, state: EniState): void {
   eni.state = state;
   persist(draft, eni);
+}
+
+/** Keeps the state of an address that is on no ENI any more: should it come back, its cooldown goes on. */
+export function setAside({ pool }: Draft, address: IpAddress, state: AddressState): void {
+  pool.unplaced = new Map([...pool.unplaced, [address, { state }]]);
 }
 
 export function persist(draft: Draft, eni: DraftEni): void {

@@ -55,6 +55,7 @@ export function onCreated(draft: Draft, slot: number, view: EniView): void {
   unreserveAddresses(draft, eni.vSwitch, eni.state.request.secondaryCount + 1 - view.addresses.length);
   eni.facts = { id: view.id, mac: view.mac, primary: view.primary };
   eni.changedAtMs = draft.nowMs;
+  eni.grewAtMs = draft.nowMs;
   for (const address of new Set([view.primary, ...view.addresses, ...view.addresses6]))
     placeAddress(draft, eni, address);
   moveTo(draft, eni, { kind: "attaching", rounds: 0, call: { tries: 0 } });

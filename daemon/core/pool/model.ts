@@ -134,9 +134,11 @@ export type Eni = {
   readonly look?: Look;
   /** Views in a row in which it was missing or not attached although it has to be. */
   readonly misses: number;
-  /** When the cloud last changed its addresses: older views (and those that lag) say nothing about them. */
+  /** When the cloud last answered a call that changes its addresses, or may have. */
   readonly changedAtMs?: number;
-  /** When it last lost an address, also by a former run: views that lag still list it. */
+  /** When it last got an address, or was made: views that lag lack it. Absent: longer ago than any view lags. */
+  readonly grewAtMs?: number;
+  /** When it last lost an address: views that lag still list it. Absent: as above. */
   readonly shrankAtMs?: number;
 };
 
@@ -264,7 +266,13 @@ export type PoolEvent = { readonly nowMs: number } & (
   | ({ readonly kind: "eni-linked"; readonly ifIndex: number } & OfEni)
   | ({ readonly kind: "eni-link-failed"; readonly fault: Fault } & OfEni)
   /** `scope`: "instance" lists everything attached to us; "ids" answers for the ids that were asked. */
-  | { readonly kind: "described"; readonly scope: DescribeScope; readonly views: readonly EniView[] }
+  | {
+      readonly kind: "described";
+      readonly scope: DescribeScope;
+      readonly views: readonly EniView[];
+      /** Those whose device is on the node although `views` do not show them as attached to it. */
+      readonly present?: readonly EniId[];
+    }
   | { readonly kind: "describe-failed"; readonly scope: DescribeScope; readonly failure: CloudFailure }
   | { readonly kind: "vswitches-described"; readonly views: readonly VSwitchView[] }
   | { readonly kind: "vswitches-describe-failed"; readonly failure: CloudFailure }

@@ -45,7 +45,6 @@ const known = fc.record(
     facts: fc.record({ id: text.map(eniId), mac, primary: address }),
     addresses: fc.array(fc.oneof(address, address6)),
     unassigning: fc.array(fc.oneof(address, address6)),
-    shrankAtMs: fc.nat(),
   },
   { requiredKeys: ["slot", "vSwitch", "kind", "facts", "addresses", "unassigning"] },
 );

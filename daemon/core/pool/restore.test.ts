@@ -47,6 +47,8 @@ describe("restore()", () => {
       cooldowns: [{ address: ip("10.0.0.2"), untilMs: 9_000 }],
     });
     expect(pool.enis.get(2)).toEqual({
+      grewAtMs: 1_000,
+      shrankAtMs: 1_000,
       slot: 2,
       vSwitch: A,
       facts: { id: "eni-2", mac: MAC, primary: "10.0.0.1" },

@@ -102,14 +102,14 @@ function eniOf(record: EniRecord, unplaced: Map<IpAddress, Unplaced>, nowMs: num
   }
   const kinds = new Set(addresses.values().map(({ kind }) => kind));
   const isBusy = kinds.has("used") || kinds.has("cooling");
-  // A clock that was set back meanwhile must not make it later than now.
-  const shrank = record.shrankAtMs !== undefined && { shrankAtMs: Math.min(record.shrankAtMs, nowMs) };
   return {
     ...common,
     facts: record.facts,
     addresses,
     state: stateOf(record.kind, isBusy, nowMs),
-    ...shrank,
+    // What the former run did last is not known, nor by how much the clock was set since.
+    grewAtMs: nowMs,
+    shrankAtMs: nowMs,
     // The former run may have sent it: what the cloud lists decides.
     ...(kinds.has("unassigning") && { unassigning: { unsure: true, call: { tries: 0 } } }),
   };

@@ -8,7 +8,7 @@ import { type IpAddress, type Ipv6, isIpv6 } from "../../../proto/addr6.ts";
 import { type Attachment } from "../../../proto/attachment.ts";
 import { describeFault, type Fault } from "../../../proto/fault.ts";
 import { wantsPairs } from "../ip-stack.ts";
-import { type Draft, type DraftEni, dropEni, edit, note } from "./draft.ts";
+import { type Draft, type DraftEni, dropEni, edit, note, setAside } from "./draft.ts";
 import { type AddressState, type Eni, type Granted, type Pool } from "./model.ts";
 import { countOf, idleOf } from "./pairs.ts";
 
@@ -104,6 +104,10 @@ function leave(draft: Draft, eni: DraftEni, address: IpAddress): void {
 /** The address is not in the cloud any more; an ENI that is not there either goes with its last one. */
 function forgetLost(draft: Draft, eni: DraftEni, address: IpAddress): void {
   eni.addresses.delete(address);
+  const freed = new Map<IpAddress, AddressState>();
+  becomeFree(draft, freed, address);
+  for (const [freedAddress, state] of freed)
+    if (state.kind === "cooling") setAside(draft, freedAddress, state);
   if (eni.addresses.size === 0 && eni.facts !== undefined) {
     draft.effects.push({ kind: "unlink-eni", slot: eni.slot, eni: eni.facts.id });
     dropEni(draft, eni);

@@ -79,7 +79,7 @@ function take(draft: Draft, event: PoolEvent): void {
     case "eni-link-failed":
       return onLinkFailed(draft, event.slot, event.eni, event.fault);
     case "described":
-      return onDescribed(draft, event.scope, event.views);
+      return onDescribed(draft, event);
     case "describe-failed":
       return onDescribeFailed(draft, event.scope, event.failure);
     case "vswitches-described":

@@ -23,10 +23,12 @@ import {
 } from "./draft.ts";
 import { ATTACH_LOOK_MS } from "./eni-create.ts";
 import { learnEnis } from "./limits.ts";
-import { type DescribeScope, type PoolSettings } from "./model.ts";
+import { type DescribeScope, type PoolEvent, type PoolSettings } from "./model.ts";
 
 /** What other people do to our ENIs is noticed after this time at the latest, and up to half as much later. */
 const SURVEY_MS = 1_800_000;
+/** Between two lists while pods have addresses of ENIs that no list has shown. */
+const UNPLACED_SURVEY_MS = 120_000;
 /** DescribeNetworkInterfaces: NetworkInterfaceId.N. */
 const IDS_MAX = 100;
 
@@ -50,7 +52,9 @@ function idsToLookAt({ pool, nowMs }: Draft): DescribeScope | undefined {
   return { by: "ids", ids: ids.slice(0, IDS_MAX) };
 }
 
-export function onDescribed(draft: Draft, scope: DescribeScope, views: readonly EniView[]): void {
+type Described = Extract<PoolEvent, { readonly kind: "described" }>;
+
+export function onDescribed(draft: Draft, { scope, views, present = [] }: Described): void {
   const { pool, nowMs } = draft;
   const askedMs = pool.describing?.sinceMs ?? nowMs;
   delete pool.describing;
@@ -61,9 +65,10 @@ export function onDescribed(draft: Draft, scope: DescribeScope, views: readonly 
   for (const eni of editAll(draft)) {
     if (!isKnown(eni)) continue;
     const view = byId.get(eni.facts.id);
-    if (view !== undefined) onView(draft, eni, view, askedMs);
+    const look = { askedMs, isPresent: present.includes(eni.facts.id) };
+    if (view !== undefined) onView(draft, eni, view, look);
     else if (asked === undefined) onUnlisted(draft, eni);
-    else if (asked.has(eni.facts.id)) onMissing(draft, eni);
+    else if (asked.has(eni.facts.id)) onMissing(draft, eni, look);
   }
   if (scope.by === "instance") onSurveyed(draft, views, isFirst);
 }
@@ -99,9 +104,9 @@ function onSurveyed(draft: Draft, views: readonly EniView[], isFirst: boolean): 
     else if (view.status === "Detaching" && owner === "own") adopt(draft, view, owner);
   }
   pool.foreign = foreign;
-  // Pods without their ENI: the first view may have been late.
-  if (isFirst && pool.unplaced.values().some(({ state }) => state.kind === "used"))
-    pool.survey = { atMs: nowMs + VIEW_LAG_MS, tries: 0 };
+  // Pods without their ENI: the view may be late.
+  if (pool.unplaced.values().some(({ state }) => state.kind === "used"))
+    pool.survey = { atMs: nowMs + (isFirst ? VIEW_LAG_MS : UNPLACED_SURVEY_MS), tries: 0 };
   if (pool.refusedAtEnis !== undefined) {
     // Too high does no harm: the next refusal teaches again. Too low would last.
     learnEnis(draft, Math.max(attached.length, pool.refusedAtEnis));
@@ -134,6 +139,7 @@ function adopt(draft: Draft, view: EniView, owner: "own" | "borrowed"): void {
     vSwitch: view.vSwitch,
     facts,
     addresses: new Map(),
+    grewAtMs: nowMs,
     misses: 0,
     state: { kind: "linking", sinceMs: nowMs, rounds: 0, inUse: view.status === "InUse", unsure: false },
     look: { atMs: nowMs + (view.status === "InUse" ? LINK_TIMEOUT_MS : ATTACH_LOOK_MS), tries: 0 },
