@@ -139,7 +139,8 @@ async function makeInterface(
       { ...about, fault: made.fault },
       "the pod's interface could not be made; the change was undone",
     );
-    if (isOurs) await release(pods, lease);
+    // The kernel may have had something of it before, which it leaves.
+    if (isOurs) await remove(pods, lease);
     return made;
   }
   if (mtu.ok && (!isGone() || !isOurs)) return ok({ ...made.value, mtu: mtu.value });

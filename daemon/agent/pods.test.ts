@@ -53,11 +53,33 @@ describe("openPods()", () => {
   });
 
   it("gives the address back where the interface could not be made", async () => {
+    const { pods, kernel, addresses } = openPodsLab();
+    Object.assign(kernel, { attachPod: async () => failed(BROKEN) });
+    expect(await pods.add(podCall("a"))).toEqual(failed(BROKEN));
+    expect(addresses()).toEqual(["idle", "idle"]);
+  });
+
+  it("takes away what it could not make whole, before anybody else gets the address", async () => {
+    const { pods, kernel, links, addresses } = openPodsLab();
+    const { attachPod } = kernel;
+    Object.assign(kernel, {
+      async attachPod(pod: PodLink) {
+        await attachPod.call(kernel, pod);
+        return failed(BROKEN);
+      },
+    });
+    expect(await pods.add(podCall("a"))).toEqual(failed(BROKEN));
+    expect([links.size, addresses()]).toEqual([0, ["idle", "idle"]]);
+  });
+
+  it("keeps the address of an ADD that can neither be made nor undone, until the sweep has undone it", async () => {
     const { pods, broken, addresses, links } = openPodsLab();
     broken.value = true;
     expect(await pods.add(podCall("a"))).toEqual(failed(BROKEN));
-    expect(addresses()).toEqual(["idle", "idle"]);
-    expect(links.size).toBe(0);
+    expect(addresses().toSorted()).toEqual(ONE_USED);
+    broken.value = false;
+    expect(await pods.sweep()).toEqual(ok(undefined));
+    expect([links.size, addresses()]).toEqual([0, ["idle", "idle"]]);
   });
 
   it("leaves a running pod alone where a repeated ADD fails", async () => {

@@ -80,7 +80,7 @@ export type Suspect =
 /** `isUp`: it is there, and IFF_UP. */
 export type SeenLink = { readonly hostName: string; readonly isUp: boolean };
 
-/** All calls may be repeated: done already is done. A failure leaves nothing behind. */
+/** All calls may be repeated: done already is done. A failure leaves behind what was there before, and nothing else. */
 export type Kernel = {
   /** The part that all pods share: one table with one rule, the nftables map. */
   prepareHost(): Promise<Result<void>>;

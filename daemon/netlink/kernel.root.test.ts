@@ -317,6 +317,16 @@ describe("attachPod(), where it cannot", () => {
     expect(lab.snapshot()).toBe(before);
   });
 
+  it("leaves the link of a pod that runs where a repeated call fails", async () => {
+    await prepare();
+    const pod = await attached(0, 20);
+    lab.run(lab.node, "nft delete table ip terway");
+    expect(await kernel.attachPod(pod)).toMatchObject({ ok: false, fault: { errno: "ENOENT" } });
+    await prepare();
+    must(await kernel.attachPod(pod));
+    expect(lab.pings(lab.nameOf(pod), FAR_ADDRESS)).toBe(true);
+  });
+
   it("takes other numbers where those chosen are in use", async () => {
     await prepare();
     const draws = [1, 1, 2].map((byte) => new Uint8Array(16).fill(byte));

@@ -41,7 +41,7 @@ export type PodPorts = {
   /** The node's namespace where it is not the process's. */
   readonly nodeNetns: string | undefined;
   readonly randomBytes: (count: number) => Uint8Array;
-  /** Takes away what a repeated call could not mend. */
+  /** Takes away a link that could not be made whole. */
   readonly remove: (pod: PodLink) => Promise<Result<void>>;
   /** Deletes links of pods that are gone, which may have a name that is wanted. */
   readonly deleteDoomed: () => Promise<Result<void>>;
@@ -78,7 +78,7 @@ export async function attachPod(ports: PodPorts, pod: PodLink): Promise<Result<P
   return failed(fault ?? { kind: "internal", reason: "no try was made" });
 }
 
-/** The link is there: what of all that hangs on it differs is made again. What cannot be mended is taken away. */
+/** The link is there: what of all that hangs on it differs is made again. Where that fails it stays as it is: its pod may run. */
 async function attachAgain(
   ports: PodPorts,
   pod: PodLink,
@@ -87,9 +87,7 @@ async function attachAgain(
 ): Promise<Result<PodInterfaces>> {
   const inside = { netnsFd, name: pod.netns };
   const repaired = await repairPlan(ports.client, planPodAgain(pod, ends), inside);
-  if (repaired.ok) return limited(ports, pod, ends, mendLimits);
-  await ports.remove(pod);
-  return repaired;
+  return repaired.ok ? limited(ports, pod, ends, mendLimits) : repaired;
 }
 
 /** The link is whole. A new one is taken away again where its limits cannot be had; that of a running pod stays. */

@@ -33,7 +33,11 @@ export async function surveyNode(client: Client, host: HostFacts): Promise<Resul
   if (!links.ok) return links;
   const routes = await podRoutes(client, host);
   if (!routes.ok) return routes;
-  const neighbours = await client.dump("ip neighbour show", dumpNeighbours({}), decodeNeighbour);
+  const neighbours = await client.dump(
+    "ip neighbour show",
+    dumpNeighbours({ family: AF.UNSPEC }),
+    decodeNeighbour,
+  );
   if (!neighbours.ok) return neighbours;
   const rules = await client.dump("ip rule show", dumpRules({ family: AF.INET }), decodeRule);
   if (!rules.ok) return rules;
