@@ -61,10 +61,10 @@ describe("openPods()", () => {
 
   it("takes away what it could not make whole, before anybody else gets the address", async () => {
     const { pods, kernel, links, addresses } = openPodsLab();
-    const { attachPod } = kernel;
+    const attachPod = kernel.attachPod.bind(kernel);
     Object.assign(kernel, {
       async attachPod(pod: PodLink) {
-        await attachPod.call(kernel, pod);
+        await attachPod(pod);
         return failed(BROKEN);
       },
     });

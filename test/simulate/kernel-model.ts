@@ -1,104 +1,138 @@
 /**
- * The node's kernel in memory, behind the port that the agent knows it by: namespaces, pods' links and routes, devices of
- * ENIs and their tables. Each change is an effect of its own, so that the agent can die between two of them. It outlives
- * the agent; a reboot empties it.
+ * The node's kernel in memory, behind the port that the agent knows it by. Each change is an effect of its own, so that the
+ * agent can die between two of them. It outlives the agent; a reboot empties it.
  *
  * @module
  */
-import { type Ipv4, type Mac, parseIpv4, parseMac } from "../../proto/addr.ts";
+import { type Ipv4, type Mac, parseIpv4 } from "../../proto/addr.ts";
 import { type IpAddress, type Ipv6, parseIpv6 } from "../../proto/addr6.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { type EniLink, type Kernel, type PodLink, type PodTrace } from "../../daemon/core/kernel.ts";
+import { type Kernel, type Suspect } from "../../daemon/core/kernel.ts";
+import { type KernelView } from "../../daemon/core/rebuild/rebuild.ts";
 import { type ServingBase } from "../../daemon/agent/serving.ts";
+import {
+  claimLink,
+  cleanHost,
+  configureEni,
+  cutLink,
+  emptyTables,
+  forgetEni,
+  isPassing,
+  MACS,
+  type ModelLink,
+  nodeDifferences,
+  podDifferences,
+  podTraces,
+  prepareEni,
+  prepareHost,
+  removeLink,
+  survey,
+  type Tables,
+  unplug,
+  wireLink,
+} from "./kernel-tables.ts";
 import { type Life } from "./life.ts";
 import { type Scheduler } from "./scheduler.ts";
 
-export type ModelLink = {
-  readonly hostName: string;
-  readonly netns: string;
-  readonly ifName: string;
-  readonly addresses: readonly IpAddress[];
-  readonly slot: number | undefined;
-  /** Routes, neighbours and elements are there: packets pass. */
-  routed: boolean;
-};
-
 export type KernelModel = {
-  /** By name of the host's end. */
-  readonly links: Map<string, ModelLink>;
-  /** ENIs with table, rule and gateway, by slot. */
-  readonly slots: Map<number, Mac>;
-  /** Devices of ENIs: index by MAC. */
-  readonly devices: Map<Mac, number>;
-  /** Paths that lead to a namespace. */
-  readonly namespaces: Set<string>;
+  readonly tables: Tables;
+  /** Links over which packets pass now. */
+  readonly passing: () => readonly ModelLink[];
+  readonly isPassing: (link: ModelLink) => boolean;
   /** Calls of this kind that fail from now on, once each. */
   readonly failing: { count: number };
   readonly plug: (mac: Mac) => void;
   readonly unplug: (mac: Mac) => void;
   /** The namespace goes with all interfaces in it. */
   readonly endNamespace: (path: string) => void;
+  /** Somebody else takes something away, and the kernel tells who listens. */
+  readonly tamper: (damage: Damage) => void;
   /** All that the agent made is gone; the devices are there again. */
   readonly reboot: () => void;
-  readonly portFor: (life: Life) => ServingBase["kernel"];
+  readonly portFor: (life: Life) => KernelPort;
   readonly checkNetns: (path: string) => Result<void>;
 };
 
-/** Told of a pod's routes when they have come. */
-export type KernelWatch = { readonly onRouted: (link: ModelLink) => void };
+/** What the agent works with, and what a rebuild of its database asks. */
+export type KernelPort = ServingBase["kernel"] & { readonly survey: () => Promise<Result<KernelView>> };
+
+export type Damage =
+  | { readonly kind: "link" | "down"; readonly hostName: string }
+  | { readonly kind: "route"; readonly address: IpAddress }
+  | { readonly kind: "eni-rule"; readonly slot: number }
+  /** The rule of pods. */
+  | { readonly kind: "pods-rule" }
+  /** Our table of nftables. */
+  | { readonly kind: "table" };
+
+/** Told of a pod's link before packets pass over it. */
+export type KernelWatch = { readonly onRouted: (link: Pick<ModelLink, "hostName" | "addresses">) => void };
 
 const BROKEN: Fault = { kind: "kernel", op: "ip link add", errno: "ENOMEM" };
 /** Of one change, in milliseconds. */
 const STEP_MS = [0.1, 2] as const;
 /** From the device to the answer of its gateway. */
 const GATEWAY_MS = [2, 60] as const;
+/** From a change to its notification: one read of the socket, and what is gathered behind it (`daemon/netlink/watch.ts`). */
+const NOTICE_MS = [0.1, 270] as const;
 
-const MACS = { hostMac: macOf("02:00:00:00:00:01"), podMac: macOf("02:00:00:00:00:02") };
 const GATEWAYS = { v4: v4Of("169.254.1.1"), v6: v6Of("fe80::1") };
+
+type Listener = (suspect: Suspect) => void;
 
 type Machine = Omit<KernelModel, "portFor"> & {
   readonly scheduler: Scheduler;
   readonly watch: KernelWatch;
   readonly arrivals: Set<() => void>;
+  readonly listeners: Set<Listener>;
+  readonly tell: (suspect: Suspect) => void;
 };
 
 export function openKernelModel(scheduler: Scheduler, watch: KernelWatch): KernelModel {
   let indexes = 2;
-  const links: KernelModel["links"] = new Map();
-  const slots: KernelModel["slots"] = new Map();
-  const devices: KernelModel["devices"] = new Map();
-  const namespaces = new Set<string>();
+  const tables = emptyTables();
+  const { links, devices, namespaces } = tables;
   const arrivals = new Set<() => void>();
+  const listeners = new Set<Listener>();
+  const tell: Listener = (suspect) => {
+    for (const listener of listeners) listener(suspect);
+  };
   const plug = (mac: Mac): void => {
     devices.set(mac, (indexes += 1));
     for (const look of arrivals) look();
   };
+  const isPassingHere = (link: ModelLink): boolean => isPassing(tables, link);
   const machine: Machine = {
     scheduler,
     watch,
     arrivals,
-    links,
-    slots,
-    devices,
-    namespaces,
+    listeners,
+    tell,
+    tables,
+    passing: () => [...links.values()].filter(isPassingHere),
+    isPassing: isPassingHere,
     failing: { count: 0 },
     plug,
     unplug(mac) {
-      devices.delete(mac);
-      // Its table's routes go with the device.
-      for (const [slot, at] of slots) if (at === mac) slots.delete(slot);
+      const isServing = tables.eniRoutes.values().some((at) => at === mac);
+      unplug(tables, mac);
+      if (isServing) tell({ kind: "node" });
     },
     endNamespace(path) {
       namespaces.delete(path);
-      for (const link of links.values()) if (link.netns === path) removeLink(machine, link);
+      for (const link of links.values()) if (link.netns === path) loseLink(machine, link);
     },
+    tamper: (damage) => inflict(machine, damage),
     reboot() {
       const macs = [...devices.keys()];
-      for (const link of links.values()) removeLink(machine, link);
-      namespaces.clear();
-      slots.clear();
-      devices.clear();
+      const { count } = tables;
+      for (const table of [links, tables.routes, tables.elements, tables.chains, tables.eniRules])
+        table.clear();
+      for (const table of [tables.eniRoutes, devices, namespaces]) table.clear();
+      Object.assign(tables.host, emptyTables().host);
+      count.links += 1;
+      listeners.clear();
       for (const mac of macs) plug(mac);
     },
     checkNetns: (path) =>
@@ -107,13 +141,57 @@ export function openKernelModel(scheduler: Scheduler, watch: KernelWatch): Kerne
   return { ...machine, portFor: (life) => portFor(machine, life) };
 }
 
-function removeLink({ links }: Machine, link: ModelLink): void {
-  link.routed = false;
-  links.delete(link.hostName);
+function loseLink({ tables, tell }: Machine, link: ModelLink): void {
+  removeLink(tables, link);
+  const [address] = link.addresses;
+  if (address !== undefined) tell({ kind: "pod", address, link: { hostName: link.hostName, isUp: false } });
 }
 
-function portFor(machine: Machine, life: Life): ServingBase["kernel"] {
-  const { scheduler, links, slots, devices } = machine;
+function inflict(machine: Machine, damage: Damage): void {
+  const { tables, tell } = machine;
+  switch (damage.kind) {
+    case "link": {
+      const link = tables.links.get(damage.hostName);
+      if (link === undefined) return;
+      tables.torn.add(link.index);
+      loseLink(machine, link);
+      return;
+    }
+    case "down": {
+      const { hostName } = damage;
+      const link = tables.links.get(hostName);
+      if (link === undefined) return;
+      // Its routes go, and do not come back with it.
+      for (const [address, index] of tables.routes) if (index === link.index) tables.routes.delete(address);
+      tables.links.set(hostName, { ...link, isUp: false, isWired: false });
+      const [address] = link.addresses;
+      if (address !== undefined) tell({ kind: "pod", address, link: { hostName, isUp: false } });
+      return;
+    }
+    case "route":
+      if (tables.routes.delete(damage.address)) tell({ kind: "pod", address: damage.address });
+      return;
+    case "eni-rule":
+      if (tables.eniRules.delete(damage.slot)) tell({ kind: "node" });
+      return;
+    case "pods-rule":
+      if (tables.host.hasRule) tell({ kind: "node" });
+      tables.host.hasRule = false;
+      return;
+    case "table":
+      if (tables.host.hasTable) tell({ kind: "all" });
+      tables.host.hasTable = false;
+      for (const table of [tables.elements, tables.chains]) table.clear();
+      return;
+    default:
+      damage satisfies never;
+  }
+}
+
+function portFor(machine: Machine, life: Life): KernelPort {
+  const { scheduler, tables, listeners } = machine;
+  const { devices, links } = tables;
+  const prepared = new Set<number>();
   /** One effect after a time that is drawn; never comes back where the agent has died meanwhile. */
   const effect = <Value>(act: () => Value, [minMs, maxMs]: readonly [number, number] = STEP_MS) =>
     new Promise<Value>((resolve) => {
@@ -121,60 +199,79 @@ function portFor(machine: Machine, life: Life): ServingBase["kernel"] {
         if (life.spend()) resolve(act());
       });
     });
-  const done = (): Result<void> => (fails(machine) ? failed(BROKEN) : ok(undefined));
+  /** The same, unless it was ordered to fail. */
+  const step = <Value>(act: () => Result<Value>, takes?: readonly [number, number]) =>
+    effect(() => (fails(machine) ? failed(BROKEN) : act()), takes);
   return {
-    prepareHost: () => effect(done),
-    prepareEni: () => effect(done),
+    prepareHost: () => step(() => ok(prepareHost(tables))),
+    prepareEni: (slot) => step(() => prepareEni(tables, slot, prepared)),
     giveBackMemory: () => effect(() => undefined),
-    // Nobody tells the agent what others change: it has to find it by looking.
-    watchDrift: () => effect(() => ok({ [Symbol.asyncDispose]: () => Promise.resolve() })),
-    mtuOf: () => effect(() => (fails(machine) ? failed(BROKEN) : ok(1500))),
-    cleanHost: () => effect(done),
+    watchDrift: (onSuspect) =>
+      effect(() => {
+        const listener: Listener = (suspect) => {
+          const [minMs, maxMs] = NOTICE_MS;
+          const inMs = minMs + scheduler.random.unit() * (maxMs - minMs);
+          life.timers.after(inMs, () => listeners.has(listener) && onSuspect(suspect));
+        };
+        listeners.add(listener);
+        return ok({
+          async [Symbol.asyncDispose]() {
+            listeners.delete(listener);
+          },
+        });
+      }),
+    mtuOf: (ifIndex) =>
+      step(() =>
+        devices.values().some((index) => index === ifIndex)
+          ? ok(1500)
+          : failed({ kind: "kernel", op: "ip link show", errno: "ENODEV" }),
+      ),
+    cleanHost: () =>
+      step(() => {
+        prepared.clear();
+        return cleanHost(tables);
+      }),
     awaitEni: (mac, signal) => life.during(arrival(machine, mac, signal)),
-    configureEni: ({ slot, mac }) =>
-      effect(() => {
-        if (fails(machine)) return failed(BROKEN);
-        if (!devices.has(mac)) return failed({ kind: "kernel", op: "ip link set up", errno: "ENODEV" });
-        slots.set(slot, mac);
-        return ok(undefined);
-      }, GATEWAY_MS),
+    configureEni: (eni) => step(() => configureEni(tables, eni, prepared), GATEWAY_MS),
     forgetEni: (slot) =>
-      effect(() => {
-        if (fails(machine)) return failed(BROKEN);
-        slots.delete(slot);
-        return ok(undefined);
+      step(() => {
+        prepared.delete(slot);
+        return forgetEni(tables, slot);
       }),
     async attachPod(pod) {
-      const made = await effect(() => makeLink(machine, pod));
+      const made = await step(() => claimLink(tables, pod));
       if (!made.ok) return made;
       return effect(() => {
-        const link = links.get(pod.hostName);
-        if (link === undefined || fails(machine)) {
-          if (link !== undefined && made.value === "new") removeLink(machine, link);
+        const former = links.get(pod.hostName);
+        if (fails(machine)) {
+          if (former !== undefined && made.value.isNew) removeLink(tables, former);
           return failed(BROKEN);
         }
-        if (!link.routed) {
-          link.routed = true;
-          machine.watch.onRouted(link);
-        }
         const { v4, v6 } = pod.addresses;
+        if (former === undefined || !machine.isPassing(former))
+          machine.watch.onRouted({
+            hostName: pod.hostName,
+            addresses: [v4, v6].filter((ip) => ip !== undefined),
+          });
+        const wired = wireLink(tables, pod, made.value);
+        if (!wired.ok) return wired;
         const gateways = { ...(v4 && { v4: GATEWAYS.v4 }), ...(v6 && { v6: GATEWAYS.v6 }) };
         return ok({ ...MACS, gateways });
       });
     },
-    async detachPod({ hostName }) {
-      const unrouted = await effect(() => {
-        if (fails(machine)) return failed(BROKEN);
-        const link = links.get(hostName);
-        if (link !== undefined) link.routed = false;
+    async detachPod(pod) {
+      const cut = await step(() => ok(cutLink(tables, pod)));
+      if (!cut.ok) return cut;
+      return effect(() => {
+        const link = links.get(pod.hostName);
+        if (link !== undefined) removeLink(tables, link);
         return ok(undefined);
       });
-      if (!unrouted.ok) return unrouted;
-      return effect(() => ok(void links.delete(hostName)));
     },
-    checkPod: (pod) => effect(() => (fails(machine) ? failed(BROKEN) : ok(podDifferences(machine, pod)))),
-    checkNode: (enis) => effect(() => (fails(machine) ? failed(BROKEN) : ok(nodeDifferences(machine, enis)))),
-    podTraces: () => effect(() => (fails(machine) ? failed(BROKEN) : ok(traces(machine)))),
+    checkPod: (pod) => step(() => ok(podDifferences(tables, pod))),
+    checkNode: (enis) => step(() => ok(nodeDifferences(tables, enis))),
+    podTraces: () => step(() => ok(podTraces(tables))),
+    survey: () => step(() => ok(survey(tables))),
   };
 }
 
@@ -187,11 +284,11 @@ function fails({ failing }: Machine): boolean {
 
 type Arrival = Awaited<ReturnType<Kernel["awaitEni"]>>;
 
-function arrival({ devices, arrivals, scheduler }: Machine, mac: Mac, signal: AbortSignal): Promise<Arrival> {
+function arrival({ tables, arrivals, scheduler }: Machine, mac: Mac, signal: AbortSignal): Promise<Arrival> {
   return new Promise((resolve) => {
     const startedMs = scheduler.nowMs();
     const look = (): void => {
-      const ifIndex = devices.get(mac);
+      const ifIndex = tables.devices.get(mac);
       if (ifIndex === undefined && !signal.aborted) return;
       arrivals.delete(look);
       signal.removeEventListener("abort", look);
@@ -206,56 +303,6 @@ function arrival({ devices, arrivals, scheduler }: Machine, mac: Mac, signal: Ab
     signal.addEventListener("abort", look);
     look();
   });
-}
-
-function makeLink(machine: Machine, pod: PodLink): Result<"new" | "there"> {
-  const { links } = machine;
-  const { hostName, netns, ifName, slot } = pod;
-  if (fails(machine)) return failed(BROKEN);
-  const there = machine.checkNetns(netns);
-  if (!there.ok) return there;
-  const addresses = addressesOf(pod);
-  const former = links.get(hostName);
-  const isSame = former?.netns === netns && former.addresses.join() === addresses.join();
-  if (former !== undefined && isSame) return ok("there");
-  for (const link of links.values())
-    if (link.netns === netns && link.ifName === ifName && link.hostName !== hostName)
-      return failed({ kind: "interface-exists", ifName, netns });
-  if (former !== undefined) removeLink(machine, former);
-  links.set(hostName, { hostName, netns, ifName, addresses, slot, routed: false });
-  return ok("new");
-}
-
-function addressesOf({ addresses: { v4, v6 } }: PodLink): readonly IpAddress[] {
-  return [v4, v6].filter((address) => address !== undefined);
-}
-
-function podDifferences({ links, namespaces }: Machine, pod: PodLink): readonly string[] {
-  const link = links.get(pod.hostName);
-  if (!namespaces.has(pod.netns)) return [`network namespace ${pod.netns} is gone`];
-  if (link === undefined) return [`link ${pod.hostName} is missing`];
-  const addresses = addressesOf(pod).join();
-  const other = link.addresses.join() === addresses ? [] : [`${link.addresses.join()}, not ${addresses}`];
-  return [...other, ...(link.routed ? [] : [`route ${addresses} dev ${pod.hostName} is missing`])];
-}
-
-function nodeDifferences({ slots, devices }: Machine, enis: readonly EniLink[]): readonly string[] {
-  return enis.flatMap(({ slot, mac }) => {
-    if (!devices.has(mac)) return [`device ${mac} is missing`];
-    return slots.get(slot) === mac ? [] : [`rule of slot ${slot} is missing`];
-  });
-}
-
-function traces({ links }: Machine): readonly PodTrace[] {
-  return [...links.values()]
-    .filter(({ routed }) => routed)
-    .flatMap(({ hostName, addresses }) => addresses.map((address) => ({ hostName, address })));
-}
-
-function macOf(text: string): Mac {
-  const parsed = parseMac(text);
-  if (parsed === undefined) throw new Error(text);
-  return parsed;
 }
 
 function v4Of(text: string): Ipv4 {

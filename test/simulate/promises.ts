@@ -13,7 +13,8 @@ import { listParameter } from "../../sim/model/parameters.ts";
 import { type FabricChange } from "../../sim/model/fabric.ts";
 import { type LeaseRow } from "../../daemon/store/schema.ts";
 import { type SentCall } from "./cloud-caller.ts";
-import { type KernelModel, type KernelWatch, type ModelLink } from "./kernel-model.ts";
+import { type KernelModel, type KernelWatch } from "./kernel-model.ts";
+import { type ModelLink } from "./kernel-tables.ts";
 import { type Node } from "./node.ts";
 import { type CallWatch, type Sandbox } from "./runtime.ts";
 import { type Scheduler } from "./scheduler.ts";
@@ -79,8 +80,7 @@ export function openPromises(late: Late): Promises {
     offences.push({ atMs: late.scheduler.nowMs(), text });
   };
   /** Links over which packets pass now. */
-  const routed = (): readonly ModelLink[] =>
-    [...(late.kernel?.links.values() ?? [])].filter((link) => link.routed);
+  const routed = (): readonly ModelLink[] => late.kernel?.passing() ?? [];
 
   const checkCooldown = (address: string, { atMs, untilMs }: Released): void => {
     const nowMs = late.scheduler.nowMs();
@@ -94,7 +94,7 @@ export function openPromises(late: Late): Promises {
     onRouted(link) {
       for (const address of link.addresses) {
         for (const other of routed())
-          if (other !== link && other.addresses.includes(address))
+          if (other.hostName !== link.hostName && other.addresses.includes(address))
             add(`promise 1: ${address} is routed to ${other.hostName} and to ${link.hostName}`);
         const last = released.get(address);
         if (last !== undefined && last.hostName !== link.hostName) checkCooldown(address, last);
@@ -113,9 +113,10 @@ export function openPromises(late: Late): Promises {
         add(
           `promise 1: ADD of ${key} is answered with ${address}, the store has ${lease?.state} ${lease?.address}`,
         );
-      const link = late.kernel?.links.get(sandbox.hostName);
-      const isGone = late.kernel?.namespaces.has(sandbox.netns) !== true;
-      if (!isGone && (link?.routed !== true || !link.addresses.some((has) => has === address)))
+      const link = late.kernel?.tables.links.get(sandbox.hostName);
+      const isGone = late.kernel?.tables.namespaces.has(sandbox.netns) !== true;
+      const isPassing = link !== undefined && late.kernel?.isPassing(link) === true;
+      if (!isGone && (!isPassing || !link.addresses.some((has) => has === address)))
         add(`promise 1: ADD of ${key} is answered with ${address}, the kernel has ${link?.addresses.join()}`);
       if (taken.has(address)) sandbox.damaged = true;
       const [former] = sandbox.result?.ips ?? [];
@@ -126,7 +127,7 @@ export function openPromises(late: Late): Promises {
       const key = attachmentKey(sandbox.attachment);
       if (sandbox.adding > 0) return;
       if (late.store?.rows().leases.has(key) === true) add(`promise 3: ${key} has a lease after its DEL`);
-      if (late.kernel?.links.has(sandbox.hostName) === true)
+      if (late.kernel?.tables.links.has(sandbox.hostName) === true)
         add(`promise 3: ${key} has a link after its DEL`);
     },
     onRefused(command, fault) {

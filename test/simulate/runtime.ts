@@ -145,7 +145,7 @@ function newSandbox({ kernel, sandboxes, slots }: Machine, pod: number, serial: 
     result: undefined,
     damaged: false,
   };
-  kernel.namespaces.add(sandbox.netns);
+  kernel.tables.namespaces.add(sandbox.netns);
   sandboxes.add(sandbox);
   slots[pod] = sandbox;
   return sandbox;

@@ -33,18 +33,18 @@ export function tamper(world: World, what: Tampering, which: number): void {
     }
     case "link":
     case "route": {
-      const links = [...kernel.links.values()];
+      const links = [...kernel.tables.links.values()];
       const link = links[which % Math.max(1, links.length)];
-      if (link === undefined) return;
+      const [address] = link?.addresses ?? [];
+      if (link === undefined || address === undefined) return;
       damage(world, link.addresses);
-      link.routed = false;
-      if (what === "link") kernel.links.delete(link.hostName);
+      kernel.tamper(what === "link" ? { kind: "link", hostName: link.hostName } : { kind: "route", address });
       return;
     }
     case "rule": {
-      const slots = [...kernel.slots.keys()];
+      const slots = [...kernel.tables.eniRules];
       const slot = slots[which % Math.max(1, slots.length)];
-      if (slot !== undefined) kernel.slots.delete(slot);
+      if (slot !== undefined) kernel.tamper({ kind: "eni-rule", slot });
       return;
     }
     default:
@@ -61,7 +61,7 @@ function ownEnis({ cloud, foreign }: World) {
 /** Whoever has one of these addresses, or may be about to be told of it. */
 function damage({ runtime, kernel }: World, addresses: readonly string[]): void {
   for (const sandbox of runtime.sandboxes) {
-    const link = kernel.links.get(sandbox.hostName);
+    const link = kernel.tables.links.get(sandbox.hostName);
     if (link === undefined || link.addresses.some((address) => addresses.includes(address)))
       sandbox.damaged = true;
   }

@@ -7,6 +7,7 @@ import { attachmentKey } from "../../proto/attachment.ts";
 import { type Pool } from "../../daemon/core/pool/model.ts";
 import { countOf, idleTotal, sizeOf } from "../../daemon/core/pool/pairs.ts";
 import { type CloudState } from "../../sim/model/state.ts";
+import { type Tables } from "./kernel-tables.ts";
 import { type World } from "./world.ts";
 
 export function unsettled(world: World): readonly string[] {
@@ -59,20 +60,33 @@ function nodeDifferences({ runtime, store, kernel }: World, pool: Pool): readonl
   const names = new Set(running.map(({ hostName }) => hostName));
   const keys = new Set(running.map(({ attachment }) => attachmentKey(attachment)));
   const rows = store.rows();
+  const { tables } = kernel;
   return [
-    ...[...kernel.links.keys()].flatMap((name) => (names.has(name) ? [] : [`leak: link ${name}`])),
-    ...[...names].flatMap((name) =>
-      kernel.links.get(name)?.routed === true ? [] : [`link ${name} is gone`],
-    ),
+    ...[...tables.links.keys()].flatMap((name) => (names.has(name) ? [] : [`leak: link ${name}`])),
+    ...[...names].flatMap((name) => {
+      const link = tables.links.get(name);
+      return link !== undefined && kernel.isPassing(link) ? [] : [`link ${name} is gone`];
+    }),
+    ...leftovers(tables),
     ...[...rows.leases.keys()].flatMap((key) => (keys.has(key) ? [] : [`leak: lease of ${key}`])),
     ...[...keys].flatMap((key) => (rows.leases.has(key) ? [] : [`the lease of ${key} is gone`])),
     ...[...rows.enis.keys()].flatMap((slot) => (pool.enis.has(slot) ? [] : [`leak: record of slot ${slot}`])),
-    ...[...kernel.slots.keys()].flatMap((slot) =>
-      pool.enis.has(slot) ? [] : [`leak: rule of slot ${slot}`],
+    ...[...tables.eniRoutes.keys()].flatMap((slot) =>
+      pool.enis.has(slot) ? [] : [`leak: routes of slot ${slot}`],
     ),
-    ...[...pool.enis.keys()].flatMap((slot) => (kernel.slots.has(slot) ? [] : [`slot ${slot} has no rule`])),
+    ...[...pool.enis.keys()].flatMap((slot) =>
+      tables.eniRules.has(slot) && tables.eniRoutes.has(slot) ? [] : [`slot ${slot} has no rule or route`],
+    ),
     ...[...pool.unplaced.keys()].map((address) => `${address} has no ENI`),
   ];
+}
+
+/** Elements of a link that an operator deleted stay until the agent's next start, where its pod was made again meanwhile. */
+function leftovers({ links, elements, torn }: Tables): readonly string[] {
+  const indexes = new Set(links.values().map(({ index }) => index));
+  return [...elements.values()].flatMap(({ index, address }) =>
+    indexes.has(index) || torn.has(index) ? [] : [`leak: an element of ${address}`],
+  );
 }
 
 /** Idle addresses between the bounds, as far as the cloud has some. */
