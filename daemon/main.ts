@@ -19,6 +19,7 @@ import { type NodeOptions } from "./agent/node-options.ts";
 import { type OpenNode, runNode } from "./agent/node.ts";
 import { openParts } from "./agent/parts.ts";
 import { onPremisesNote } from "./agent/virtual-type.ts";
+import { openKernel } from "./netlink/kernel.ts";
 import { loadCniConfig, loadConfig } from "./config/load.ts";
 
 /** Beside the bundle there is the bundled netlink thread; the sources have their own. */
@@ -54,9 +55,12 @@ async function main(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
   const log = openLog(args.logLevel);
-  const workerUrl = existsSync(BUNDLED_WORKER) ? { workerUrl: BUNDLED_WORKER } : {};
-  const options = { args, log, stop: stop.signal, ...workerUrl };
+  const kernel = openKernel(existsSync(BUNDLED_WORKER) ? { workerUrl: BUNDLED_WORKER } : {});
+  // Whoever awaits it hears of it.
+  kernel.catch(() => undefined);
+  const options = { args, log, stop: stop.signal, kernel };
   const outcome = await runNode(options, mode.value.open(options));
+  await (await kernel)[Symbol.asyncDispose]();
   if (outcome.ok) return 0;
   process.stderr.write(`terwayd: ${outcome.fault.text}\n`);
   return 1;

@@ -47,7 +47,7 @@ type Launcher = { readonly program: string; readonly env?: string; readonly flag
  *   holds outside the heap is freed by the collector, so this keeps memory flat: 278 -> 130 MB, more before.
  * - A small young generation and one arena of malloc: 10 MB. With one of 1 MB, instead of 2, calls outlive it: a fifth more
  *   CPU time.
- * - `gc` is called when nobody has called for a while (daemon/agent/idle.ts): 30 MB.
+ * - The collector is called when nobody has called for a while (daemon/agent/idle.ts): 30 MB.
  *
  * DEP0169 is a warning about url.parse() in the SDK's HTTP client, which an operator can do nothing about.
  */
@@ -56,7 +56,7 @@ const LAUNCHERS: Readonly<Record<string, Launcher>> = {
   terwayd: {
     program: "terwayd",
     env: 'MALLOC_ARENA_MAX=1 NODE_COMPILE_CACHE="$lib/compile-cache" NODE_COMPILE_CACHE_PORTABLE=1',
-    flags: "--max-semi-space-size=2 --max-old-space-size=160 --expose-gc --disable-warning=DEP0169",
+    flags: "--max-semi-space-size=2 --max-old-space-size=160 --disable-warning=DEP0169",
   },
   "terway-sim": { program: "terway-sim" },
 };

@@ -53,6 +53,7 @@ export async function openHybridParts(
     ? ok(await openServing(base.value, blockSupply(options, base.value, undefined, stack), stack))
     : await follow(options, base.value, { network, late }, stack);
   if (!serving.ok) return serving;
+  await base.value.forwarding;
   const moved = stack.move();
   return ok({
     ...serving.value,

@@ -4,6 +4,7 @@
  * @module
  */
 import { type LoadedConfig } from "../config/load.ts";
+import { type OpenKernel } from "../netlink/kernel.ts";
 import { type Arguments } from "./arguments.ts";
 import { type Log } from "./log.ts";
 
@@ -11,8 +12,8 @@ export type NodeOptions = {
   readonly args: Arguments;
   readonly log: Log;
   readonly stop: AbortSignal;
-  /** Where the netlink thread's program is, for the bundle. */
-  readonly workerUrl?: URL;
+  /** Of the node. Being opened since before anything needs it, because that takes a thread; ends after the agent. */
+  readonly kernel: Promise<OpenKernel>;
 };
 
 /** On an ECS instance. */

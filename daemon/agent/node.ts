@@ -13,7 +13,7 @@ import { openForwardAccept } from "../firewall/forward.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { drained } from "./drain.ts";
 import { type StartFault } from "./facts.ts";
-import { keepForwarding, stopForwarding } from "./forward.ts";
+import { stopForwarding } from "./forward.ts";
 import { SYSTEM_HOST } from "./host.ts";
 import { removeHostFiles } from "./host-files.ts";
 import { type NodeOptions } from "./node-options.ts";
@@ -74,7 +74,6 @@ export async function runNode(
     if (args.hostRoot !== undefined) await removeHostFiles(args.hostRoot, log);
     return outcome;
   }
-  await using _forwarding = await keepForwarding(openForwardAccept(), log);
   api = { ...running.api, status: () => statusWith(store, running.api.status) };
   server.setServing(true);
   log.info({ socket: args.socketPath, tookMs: Math.round(performance.now()) }, "serving");

@@ -47,6 +47,7 @@ export async function openParts(options: EniNodeOptions, store: Store): Promise<
   const ofEnis = eniSupply(options, base.value, { ...known.value, records }, stack);
   const supply = { ...ofEnis, datapath: datapath.value };
   const serving = await openServing(base.value, supply, stack);
+  await base.value.forwarding;
   const moved = stack.move();
   return ok({ ...serving, [Symbol.asyncDispose]: () => moved.disposeAsync() });
 }

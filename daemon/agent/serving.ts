@@ -9,7 +9,8 @@ import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Kernel, type PodLink } from "../core/kernel.ts";
 import { type Pool } from "../core/pool/model.ts";
 import { type KernelView } from "../core/rebuild/rebuild.ts";
-import { openKernel, type OpenKernel } from "../netlink/kernel.ts";
+import { openForwardAccept } from "../firewall/forward.ts";
+import { type OpenKernel } from "../netlink/kernel.ts";
 import { type AgentApi } from "../rpc/server.ts";
 import { openSpool, type Spool, type SpoolNotice } from "../spool/spool.ts";
 import { type LeaseRow } from "../store/schema.ts";
@@ -18,6 +19,7 @@ import { type Datapath } from "./datapath.ts";
 import { stillUsed } from "./drain.ts";
 import { openDrift } from "./drift.ts";
 import { sentence, type StartFault } from "./facts.ts";
+import { keepForwarding } from "./forward.ts";
 import { type Host, SYSTEM_HOST } from "./host.ts";
 import { watchIdle } from "./idle.ts";
 import { attachmentOf } from "./leases.ts";
@@ -47,10 +49,13 @@ export type Base = {
   readonly leases: readonly LeaseRow[];
   /** Whom the spool tells of DELs, once they are there. */
   readonly late: { pods?: OpenPods };
+  /** Resolves when the node's own firewall lets packets of pods pass, or has refused to. */
+  readonly forwarding: Promise<unknown> | undefined;
 };
 
 /** The part of it that the agent's own code works with: all edges are behind their ports. */
-export type ServingBase = Omit<Base, "kernel"> & {
+export type ServingBase = Omit<Base, "kernel" | "forwarding" | "options"> & {
+  readonly options: Pick<NodeOptions, "log">;
   readonly kernel: Kernel & Pick<OpenKernel, "giveBackMemory" | "watchDrift">;
 };
 
@@ -95,9 +100,7 @@ export async function openBase(
   });
   if (!spooled.ok) return failed({ text: spooled.fault });
   const spool = stack.use(spooled.value);
-  const kernel = stack.use(
-    await openKernel(options.workerUrl === undefined ? {} : { workerUrl: options.workerUrl }),
-  );
+  const kernel = await options.kernel;
   if (store.lost !== undefined) {
     const view = await kernel.survey();
     if (!view.ok) return failed({ text: sentence(view.fault) });
@@ -108,7 +111,13 @@ export async function openBase(
   if (args.drain && used.length > 0) return failed({ text: stillUsed(used) });
   const prepared = await kernel.prepareHost();
   if (!prepared.ok) return failed({ text: sentence(prepared.fault) });
-  return ok({ options, host: SYSTEM_HOST, store, kernel, spool, leases: store.load().leases, late });
+  // Beside all that follows: it is programs of the firewall, and its rules outlive the agent.
+  const forwarding = args.drain ? undefined : keepForwarding(openForwardAccept(), log);
+  stack.defer(async () => {
+    await (await forwarding)?.[Symbol.asyncDispose]();
+  });
+  const { leases } = store.load();
+  return ok({ options, host: SYSTEM_HOST, store, kernel, spool, leases, late, forwarding });
 }
 
 /** What a former run left half done is finished, and DELs that nobody heard are carried out, before it resolves. */
@@ -130,15 +139,8 @@ export async function openServing(
   supply.begin(loop);
   await finishInterrupted(pods, leases, options.log);
   await spool.replay();
-  const swept = await pods.sweep();
-  if (!swept.ok) options.log.warn({ fault: swept.fault }, "the node could not be swept; it is tried again");
   stack.use(openSweep({ sweep: pods.sweep, timers: host.timers, log: options.log }));
-  const giveBack = async (idle: boolean): Promise<void> => {
-    // What the collector frees first.
-    if (idle) await globalThis.gc?.({ type: "major", execution: "async" });
-    await kernel.giveBackMemory();
-  };
-  const idle = stack.use(watchIdle({ timers: host.timers, giveBack }));
+  const idle = stack.use(watchIdle({ timers: host.timers, giveBack: kernel.giveBackMemory }));
   return {
     api: {
       ...pods,

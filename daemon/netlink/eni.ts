@@ -31,6 +31,7 @@ import { IFF } from "./codec/link-base.ts";
 import { arpConversation, askGateway, ndConversation } from "./gateway.ts";
 import { forwardingRefusal } from "./ipv6.ts";
 import { runNft } from "./nft.ts";
+import { type NftRun } from "./nft-together.ts";
 import { factsNow } from "./node-facts.ts";
 import { linkOf } from "./removal.ts";
 import { routesOf } from "./table.ts";
@@ -45,14 +46,16 @@ export type EniPorts = {
   readonly gatewayPatienceMs: number | undefined;
   /** Slots whose nftables chain was made ahead, for the next `configureEni`; a later one makes it again. */
   readonly chains: Map<number, Promise<Result<void>>>;
+  /** Makes chains of slots, those of many slots at once. */
+  readonly addChains: NftRun;
   /** MACs of the gateways that are known, and are not asked. */
   readonly knownGateways: (eni: EniLink) => Promise<GatewayMacs | undefined>;
 };
 
 /** The chain of a slot. nft(8) is a process of 15 to 40 ms, so it is made while the device is awaited. */
 export async function prepareEni(ports: EniPorts, slot: number): Promise<Result<void>> {
-  const { chains, nodeNetns, host } = ports;
-  const made = chains.get(slot) ?? runNft(nftEniText(slot, host), nodeNetns);
+  const { chains, addChains, host } = ports;
+  const made = chains.get(slot) ?? addChains(nftEniText(slot, host));
   chains.set(slot, made);
   const outcome = await made;
   if (!outcome.ok) chains.delete(slot);

@@ -20,8 +20,11 @@ import { openDoomed } from "./doomed.ts";
 import { withDrift } from "./drift.ts";
 import { configureEni, type EniPorts, forgetEni, mtuOf, prepareEni } from "./eni.ts";
 import { prepareHost } from "./host.ts";
+import { garbageCollector } from "./garbage.ts";
 import { hostFacts } from "./ipv6.ts";
 import { type IpvlanUse, openIpvlan } from "./ipvlan-node.ts";
+import { runNft } from "./nft.ts";
+import { openNftTogether } from "./nft-together.ts";
 import { attachPod, type PodPorts, podTraces } from "./pods.ts";
 import { openRemoval } from "./removal.ts";
 import { surveyNode } from "./survey.ts";
@@ -50,8 +53,8 @@ export type OpenKernel = Kernel &
     linkDeletions(): number;
     /** Calls `onSuspect` with what others may have changed, until disposal. What this kernel does itself is no news. */
     watchDrift(onSuspect: (suspect: Suspect) => void): Promise<Result<AsyncDisposable>>;
-    /** Gives memory of the process back that nobody uses. */
-    giveBackMemory(): Promise<void>;
+    /** Gives memory of the process back that nobody uses; `idle`: looks for it first, which may take some 50 ms. */
+    readonly giveBackMemory: (idle: boolean) => Promise<void>;
     readonly ipvlan: IpvlanUse;
     /** For what else is done to this node's network: `openHybridNetwork`. Ends with the kernel. */
     readonly thread: SocketThread;
@@ -71,7 +74,8 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
   const random = options.randomBytes ?? openRandom();
   const ipvlan = openIpvlan({ client, nodeNetns, host, randomBytes: random });
   const ports = { client, thread, nodeNetns, host, knownGateways: ipvlan.knownGateways };
-  const enis: EniPorts = { ...ports, gatewayPatienceMs, chains: new Map() };
+  const addChains = openNftTogether((text) => runNft(text, nodeNetns));
+  const enis: EniPorts = { ...ports, gatewayPatienceMs, chains: new Map(), addChains };
   const pods: PodPorts = {
     client,
     nodeNetns,
@@ -119,15 +123,19 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
     thread,
     watchDrift: heard.watch,
     linkDeletions: () => doomed.deletions(),
-    async giveBackMemory() {
-      await thread.run({ kind: "relieve" });
-    },
+    giveBackMemory: (idle) => giveBackMemory(thread, idle),
     async [Symbol.asyncDispose]() {
       await doomed[Symbol.asyncDispose]();
       await arrivals[Symbol.asyncDispose]();
       await thread[Symbol.asyncDispose]();
     },
   };
+}
+
+/** What the collector frees goes first. */
+async function giveBackMemory(thread: SocketThread, idle: boolean): Promise<void> {
+  if (idle) await garbageCollector()({ type: "major", execution: "async" });
+  await thread.run({ kind: "relieve" });
 }
 
 /** Random bytes that are fetched many at a time. */

@@ -12,6 +12,7 @@
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { answerAll } from "./answer.ts";
+import { garbageCollector } from "./garbage.ts";
 import {
   type Exchange,
   type ExchangeOutcome,
@@ -76,7 +77,7 @@ function serve(port: MessagePort, options: ThreadOptions): void {
       case "drain":
         return drain(job.fd, job.bytesMax);
       case "relieve":
-        globalThis.gc?.();
+        garbageCollector()();
         giveBackMemory();
         return { kind: "relieved" };
       case "stop":

@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { credentials, makeClientConstructor } from "@grpc/grpc-js";
+import { type ClientReadableStream, credentials, makeClientConstructor } from "@grpc/grpc-js";
 import { service } from "grpc-health-check";
 import { type Background, background, must, run, until } from "./process.ts";
 import { program } from "./programs.ts";
@@ -88,7 +88,7 @@ function commandOf(options: AgentOptions | HybridAgentOptions): string[] {
 export async function startAgent(
   options: AgentOptions | HybridAgentOptions,
   timeoutMs = 30_000,
-  isUp: (socketPath: string) => Promise<boolean> = isServing,
+  isUp: (socketPath: string) => Promise<boolean> = becomesServing,
 ): Promise<Agent> {
   const [file = "", ...args] = commandOf(options);
   const child = background(file, args, { logPath: join(options.directory, "agent.log") });
@@ -101,7 +101,7 @@ export async function startAgent(
     `terwayd in ${options.namespace} serves`,
     async () => {
       if (ended !== undefined) throw new Error(`terwayd ended with ${ended}:\n${child.output()}`);
-      // Not asked before there is somebody: each question takes the starting agent's processor time.
+      // Not asked before there is somebody: that would take the starting agent's processor time.
       return existsSync(socketPath) && isUp(socketPath);
     },
     timeoutMs,
@@ -140,6 +140,32 @@ export async function runAgent(
 }
 
 const HealthClient = makeClientConstructor(service, "Health");
+
+/** How long a watch goes on, until it is looked whether the agent is still there. */
+const WATCH_MS = 1000;
+
+/** One Watch of grpc.health.v1.Health: costs the starting agent one call, however long it takes. */
+async function becomesServing(socketPath: string): Promise<boolean> {
+  const client = new HealthClient(`unix:${socketPath}`, credentials.createInsecure());
+  const deadline = Date.now() + WATCH_MS;
+  const stream: ClientReadableStream<unknown> | undefined = client["Watch"]?.call(
+    client,
+    { service: "" },
+    { deadline },
+  );
+  try {
+    return await new Promise<boolean>((resolve) => {
+      stream?.on("data", (reply: unknown) => {
+        if (isDeepStrictEqual(reply, { status: "SERVING" })) resolve(true);
+      });
+      stream?.on("error", () => resolve(false));
+      stream?.on("end", () => resolve(false));
+    });
+  } finally {
+    stream?.cancel();
+    client.close();
+  }
+}
 
 /** One Check of grpc.health.v1.Health. */
 export async function isServing(socketPath: string): Promise<boolean> {
