@@ -30,7 +30,7 @@ import {
 /** Links of pods that are gone are deleted at once. */
 const AT_ONCE = { gapMs: 0, latestMs: 0, linksMax: 1 };
 /** How long something that has to come is awaited. */
-const PATIENCE_MS = 3_000;
+const PATIENCE_MS = 10_000;
 const LOOK_MS = 5;
 /** From the first notification of a change to the last. */
 const GATHER_MS = 60;
@@ -53,7 +53,13 @@ type Machine = {
 export async function openRealKernel(): Promise<RealKernel> {
   await using stack = new AsyncDisposableStack();
   const lab = stack.use(openLab(0, "dual"));
-  const kernel = stack.use(await openKernel({ nodeNetns: lab.nodeNetns, deletionBounds: AT_ONCE }));
+  const kernel = stack.use(
+    await openKernel({
+      nodeNetns: lab.nodeNetns,
+      deletionBounds: AT_ONCE,
+      gatewayPatienceMs: PATIENCE_MS,
+    }),
+  );
   const suspects: Suspect[] = [];
   stack.use(must(await kernel.watchDrift((suspect) => suspects.push(suspect))));
   const names = Array.from({ length: NAMESPACES }, (_, number) => lab.nameOf(lab.newPod(0, number)));
@@ -152,8 +158,12 @@ async function ofEni(
       return wordsOf(await kernel.prepareEni(slot), () => "done");
     case "mtu":
       return wordsOf(await kernel.mtuOf(eni.ifIndex), () => "known");
-    case "await":
-      return wordsOf(await kernel.awaitEni(eni.mac, AbortSignal.timeout(30)), () => "there");
+    case "await": {
+      // For nothing, or for as long as a busy machine needs.
+      const isThere = list(`ip -n ${lab.node} -j link show`).some(({ ifname }) => ifname === `eni${slot}`);
+      const stop = AbortSignal.timeout(isThere ? PATIENCE_MS : LOOK_MS);
+      return wordsOf(await kernel.awaitEni(eni.mac, stop), () => "there");
+    }
     case "unplug":
       return attempt(`ip -n ${lab.node} link set eni${slot} netns ${lab.vpc}`);
     case "plug": {
