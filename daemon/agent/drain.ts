@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Pool } from "../core/pool/model.ts";
 import { type LeaseRecord } from "../core/pool/records.ts";
-import { sentence, type StartFault } from "./facts.ts";
+import { sentence, type StartFault } from "./start-fault.ts";
 import { type Log } from "./log.ts";
 
 /** How long it is tried. */

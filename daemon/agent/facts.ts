@@ -5,23 +5,15 @@
  *
  * @module
  */
-import { describeFault, type Fault, remedyFor } from "../../proto/fault.ts";
 import { type SecurityGroupId, type VSwitchId } from "../../proto/ids.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Cloud, type EniView, type NodeIdentity, type VSwitchView } from "../core/cloud.ts";
 import { type IpStack, wantsPairs } from "../core/ip-stack.ts";
 import { type Stored } from "../store/rows.ts";
 import { type StoreChange } from "../store/schema.ts";
-
-/** Why the agent cannot start: one sentence with the remedy. */
-export type StartFault = { readonly text: string };
+import { cloudStartFault, sentence, type StartFault } from "./start-fault.ts";
 
 type FactsCloud = Pick<Cloud, "describeVSwitches" | "describeInstance">;
-
-/** A fault as a sentence with what to do. */
-export function sentence(fault: Fault): string {
-  return `${describeFault(fault)}\n  ${remedyFor(fault)}`;
-}
 
 /** What was learnt, and is kept for the same boot. */
 export type Facts = {
@@ -102,7 +94,7 @@ async function askVSwitches(
   configured: readonly VSwitchId[],
 ): Promise<Result<readonly VSwitchView[], StartFault>> {
   const listed = await cloud.describeVSwitches({ by: "zone", vpc: node.vpc, zone: node.zone });
-  if (!listed.ok) return failed({ text: sentence(listed.fault.fault) });
+  if (!listed.ok) return failed(cloudStartFault(listed.fault));
   const missing = configured.filter((id) => !listed.value.some((view) => view.id === id));
   if (missing.length === 0) return listed;
   const reasons = await Promise.all(missing.map((id) => whyMissing(cloud, node, id)));
@@ -128,7 +120,7 @@ async function askSecurityGroups(
 ): Promise<Result<readonly SecurityGroupId[], StartFault>> {
   if (configured.length > 0) return ok(configured);
   const instance = await cloud.describeInstance(node.instance);
-  if (!instance.ok) return failed({ text: sentence(instance.fault.fault) });
+  if (!instance.ok) return failed(cloudStartFault(instance.fault));
   return ok(instance.value.securityGroups);
 }
 
@@ -138,5 +130,5 @@ export async function askEnis(
   node: NodeIdentity,
 ): Promise<Result<readonly EniView[], StartFault>> {
   const views = await cloud.describeEnis({ by: "instance", instance: node.instance });
-  return views.ok ? views : failed({ text: sentence(views.fault.fault) });
+  return views.ok ? views : failed(cloudStartFault(views.fault));
 }

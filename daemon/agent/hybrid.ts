@@ -17,7 +17,7 @@ import { type HybridNetwork, openHybridNetwork } from "../netlink/hybrid/network
 import { findUplink } from "../netlink/hybrid/uplink.ts";
 import { type Store } from "../store/store.ts";
 import { type HybridArguments } from "./arguments.ts";
-import { sentence, type StartFault } from "./facts.ts";
+import { sentence, type StartFault } from "./start-fault.ts";
 import { type Followed, type Follower, openFollower, ownBlock } from "./hybrid-follow.ts";
 import { openHostFiles } from "./host-files.ts";
 import { SYSTEM_HOST } from "./host.ts";

@@ -11,15 +11,8 @@ import { type Limits, type PoolSettings } from "../core/pool/model.ts";
 import { decideBounds } from "../core/quota/decide-bounds.ts";
 import { type Store } from "../store/store.ts";
 import { openNodeCloud, openNodeCredentials, openNodeMetadata } from "./edges.ts";
-import {
-  askEnis,
-  type Facts,
-  factsToStore,
-  learnCloudFacts,
-  sentence,
-  type StartFault,
-  storedFacts,
-} from "./facts.ts";
+import { askEnis, type Facts, factsToStore, learnCloudFacts, storedFacts } from "./facts.ts";
+import { passing, sentence, type StartFault } from "./start-fault.ts";
 import { type EniNodeOptions } from "./node-options.ts";
 import { type Records, recordsOf } from "./persist.ts";
 import { poolSettings } from "./settings.ts";
@@ -46,7 +39,7 @@ export async function learnFacts(
   const former = storedFacts(stored);
   const metadata = stack.use(openNodeMetadata(() => Date.now()));
   const identity = former === undefined ? await metadata.identity() : ok(former.node);
-  if (!identity.ok) return failed({ text: sentence(identity.fault) });
+  if (!identity.ok) return failed(passing(identity.fault));
   const node = identity.value;
   const { instance, instanceType, zone, vpc } = node;
   log.info({ instance, instanceType, zone, vpc, again: former !== undefined }, "this node");

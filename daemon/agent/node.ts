@@ -12,13 +12,13 @@ import { type AgentApi, openRpcServer } from "../rpc/server.ts";
 import { openForwardAccept } from "../firewall/forward.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { drained } from "./drain.ts";
-import { type StartFault } from "./facts.ts";
 import { stopForwarding } from "./forward.ts";
+import { patiently, type StartFault } from "./start-fault.ts";
 import { SYSTEM_HOST } from "./host.ts";
 import { removeHostFiles } from "./host-files.ts";
 import { type NodeOptions } from "./node-options.ts";
 import { countCalls } from "./in-flight.ts";
-import { openPatiently, statusWith, watchStore } from "./open-store.ts";
+import { statusWith, storeStartFault, watchStore } from "./open-store.ts";
 import { keepPublished } from "./publish.ts";
 import { type Running } from "./serving.ts";
 
@@ -28,7 +28,14 @@ import { type Running } from "./serving.ts";
  */
 const [FINISH_MS, ANSWER_MS] = [4000, 500];
 
-/** Opens all behind the socket. */
+/** Between two attempts to open a database, which costs nothing, and to ask cloud and metadata service. */
+const STORE_PAUSES_MS = [1000, 1000] as const;
+const OPEN_PAUSES_MS = [2000, 30_000] as const;
+
+const DAMAGED = `its database turned out to be damaged while it ran
+  nothing has to be done: the next start sets the file aside and rebuilds it; the log has SQLite's words`;
+
+/** Opens all behind the socket. Called again where its fault passes. */
 export type OpenNode = (store: Store) => Promise<Result<Running, StartFault>>;
 
 /** Runs the agent until `stop`; resolves with why it could not start, if so. */
@@ -47,24 +54,42 @@ export async function runNode(
   });
   if (!rpc.ok) return failed({ text: rpc.fault });
   await using server = rpc.value;
-  const opened = await openPatiently({
-    open: () =>
-      openStore({ directory: args.stateDir, bootId, nowMs: SYSTEM_HOST.nowMs(), uptimeMs: uptimeMs() }),
-    onWait(fault) {
+  const attempts = {
+    onWait(fault: Fault) {
       api = refusing(describeFault(fault), fault);
     },
     timers: SYSTEM_HOST.timers,
     isPatient: !args.drain,
     stop,
     log,
+  };
+  const opened = await patiently({
+    ...attempts,
+    what: "the database cannot be opened",
+    pausesMs: STORE_PAUSES_MS,
+    async attempt() {
+      const { nowMs } = SYSTEM_HOST;
+      const made = openStore({ directory: args.stateDir, bootId, nowMs: nowMs(), uptimeMs: uptimeMs() });
+      return made.ok ? made : failed(storeStartFault(made.fault));
+    },
   });
   if (!opened.ok) return stop.aborted ? ok(undefined) : opened;
-  using store = watchStore(opened.value, SYSTEM_HOST.timers.elapsedMs, log);
+  const damaged = new AbortController();
+  using store = watchStore(opened.value, {
+    elapsedMs: SYSTEM_HOST.timers.elapsedMs,
+    log,
+    onDamaged: (fault) => damaged.abort(fault),
+  });
   for (const notice of store.notices) log.warn(notice);
   if (store.lost !== undefined) log.info({ why: store.lost }, "what the node has is found out anew");
   api = refusing("it is starting");
-  const parts = await open(store);
-  if (!parts.ok) return parts;
+  const parts = await patiently({
+    ...attempts,
+    what: "what the node has cannot be found out",
+    pausesMs: OPEN_PAUSES_MS,
+    attempt: () => open(store),
+  });
+  if (!parts.ok) return stop.aborted ? ok(undefined) : parts;
   await using running = parts.value;
   // Awaited here: the parts must not be closed before it has ended.
   if (args.drain) {
@@ -78,7 +103,7 @@ export async function runNode(
   server.setServing(true);
   log.info({ socket: args.socketPath, tookMs: Math.round(performance.now()) }, "serving");
   await keepPublished(args, log, stop);
-  await aborted(stop);
+  await aborted(AbortSignal.any([stop, damaged.signal]));
   server.setServing(false);
   // A pod that goes is let go; one that comes would only be in the way of the end.
   const { add, status } = refusing("it is stopping");
@@ -86,7 +111,7 @@ export async function runNode(
   log.info("stopping; pods keep running");
   const left = await calls.ended(FINISH_MS);
   if (left > 0) log.info({ calls: left }, "calls that wait are told to try again");
-  return ok(undefined);
+  return damaged.signal.aborted ? failed({ text: DAMAGED }) : ok(undefined);
 }
 
 /** Asks the caller to try again: at ADD with the cause, if there is one. A DEL is then kept by the plugin. */

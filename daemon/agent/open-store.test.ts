@@ -4,18 +4,19 @@ import { failed, ok, type Result } from "../../proto/result.ts";
 import { type StoreChange } from "../store/schema.ts";
 import { type OpenFault, type Store } from "../store/store.ts";
 import { openLog } from "./log.ts";
-import { openPatiently, statusWith, watchStore } from "./open-store.ts";
-import { type Timers } from "./timers.ts";
+import { statusWith, storeStartFault, watchStore } from "./open-store.ts";
 
 const FULL: Fault = { kind: "store", op: "write", reason: "the disk is full" };
 const LOG = openLog("silent");
 
 /** A store in memory whose writes can be made to fail. */
-function fakeStore(): Store & { readonly written: StoreChange[]; fail: boolean } {
+function fakeStore(): Store & { readonly written: StoreChange[]; fail: boolean; damaged: boolean } {
   const written: StoreChange[] = [];
   const store = {
     written,
     fail: false,
+    damaged: false,
+    isDamaged: () => store.damaged,
     write(changes: readonly StoreChange[]): Result<void> {
       if (store.fail) return failed(FULL);
       written.push(...changes);
@@ -28,60 +29,12 @@ function fakeStore(): Store & { readonly written: StoreChange[]; fail: boolean }
   return store;
 }
 
-/** Time passes when somebody waits for it. */
-function instantTimers(): Timers & { readonly waitedMs: number[] } {
-  const waitedMs: number[] = [];
-  return {
-    waitedMs,
-    elapsedMs: () => 0,
-    after(ms, run) {
-      waitedMs.push(ms);
-      queueMicrotask(run);
-      return { [Symbol.dispose]: () => undefined };
-    },
-    atTurnEnd: (run) => queueMicrotask(run),
-  };
-}
-
-const trying = (answers: readonly Result<Store, OpenFault>[], isPatient = true) => {
-  const timers = instantTimers();
-  const said: Fault[] = [];
-  let tries = 0;
-  const stop = new AbortController();
-  const opening = openPatiently({
-    open: () => answers[tries++] ?? failed({ kind: "other", fault: FULL }),
-    onWait: (fault) => said.push(fault),
-    isPatient,
-    timers,
-    stop: stop.signal,
-    log: LOG,
-  });
-  return { opening, said, timers, stop };
-};
-const refused = (kind: OpenFault["kind"]): Result<Store, OpenFault> => failed({ kind, fault: FULL });
-
-describe("openPatiently()", () => {
-  it("waits for what passes, and says each reason once", async () => {
-    const store = fakeStore();
-    const answers = [refused("full"), refused("full"), refused("locked"), ok(store)];
-    const { opening, said, timers } = trying(answers);
-    expect(await opening).toEqual({ ok: true, value: store });
-    expect(said).toEqual([FULL, FULL]);
-    expect(timers.waitedMs).toEqual([1000, 1000, 1000]);
-  });
-
-  it("fails at once for what does not pass, or where nobody waits", async () => {
-    const text = expect.stringContaining("the disk is full");
-    expect(await trying([refused("other")]).opening).toEqual({ ok: false, fault: { text } });
-    const impatient = trying([refused("full")], false);
-    expect(await impatient.opening).toEqual({ ok: false, fault: { text } });
-    expect(impatient.timers.waitedMs).toEqual([]);
-  });
-
-  it("ends when the agent is to stop", async () => {
-    const { opening, stop } = trying(Array.from({ length: 100 }, () => refused("read-only")));
-    stop.abort();
-    expect(await opening).toMatchObject({ ok: false });
+describe("storeStartFault()", () => {
+  it("lets pass what a person can mend without the agent", () => {
+    const kinds = ["full", "read-only", "locked", "io", "newer", "damaged", "other"] as const;
+    const isPassing = (kind: OpenFault["kind"]): boolean =>
+      storeStartFault({ kind, fault: FULL }).passing !== undefined;
+    expect(kinds.filter(isPassing)).toEqual(["full", "read-only", "locked", "io", "newer"]);
   });
 });
 
@@ -89,7 +42,10 @@ describe("watchStore()", () => {
   it("tries a write where the last one failed or was long ago, and else believes it", () => {
     let elapsedMs = 0;
     const store = fakeStore();
-    const watched = watchStore(store, () => elapsedMs, LOG);
+    const onDamaged = (): never => {
+      throw new Error("it is whole");
+    };
+    const watched = watchStore(store, { elapsedMs: () => elapsedMs, log: LOG, onDamaged });
     expect(watched.check()).toEqual(ok(undefined));
     expect(store.written).toEqual([]);
     elapsedMs = 30_000;
@@ -101,6 +57,21 @@ describe("watchStore()", () => {
     expect(watched.check()).toEqual(failed(FULL));
     store.fail = false;
     expect(watched.check()).toEqual(ok(undefined));
+  });
+});
+
+describe("watchStore() of a damaged file", () => {
+  it("tells of it", () => {
+    const store = fakeStore();
+    const told: Fault[] = [];
+    const onDamaged = (fault: Fault): void => void told.push(fault);
+    const watched = watchStore(store, { elapsedMs: () => 0, log: LOG, onDamaged });
+    store.fail = true;
+    watched.write([{ kind: "rebuilt" }]);
+    expect(told).toEqual([]);
+    store.damaged = true;
+    watched.write([{ kind: "rebuilt" }]);
+    expect(told).toEqual([FULL]);
   });
 });
 

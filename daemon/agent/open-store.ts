@@ -1,51 +1,20 @@
 /**
- * The agent's database from the agent's side: waiting until it can be opened, and knowing whether it can be written.
+ * The agent's database from the agent's side: what of its troubles passes, and knowing whether it can be written.
  *
  * @module
  */
 import { describeFault, type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type OpenFault, type Store } from "../store/store.ts";
-import { sentence, type StartFault } from "./facts.ts";
+import { passing, sentence, type StartFault } from "./start-fault.ts";
 import { type Log } from "./log.ts";
-import { sleep, type Timers } from "./timers.ts";
 
-/** How often it is tried to open a database that cannot be had. */
-const OPEN_RETRY_MS = 1000;
 /** How old the last write may be until STATUS tries one. */
 const WRITE_AGE_MAX_MS = 30_000;
 
-export type Opening = {
-  readonly open: () => Result<Store, OpenFault>;
-  /** Told of why it cannot be opened, once for each reason. */
-  readonly onWait: (fault: Fault) => void;
-  /** False: what would have to be waited for is a fault, too. */
-  readonly isPatient: boolean;
-  readonly timers: Timers;
-  readonly stop: AbortSignal;
-  readonly log: Log;
-};
-
-/**
- * Opens the database. What passes when a person acts (a full disk, a lock) is waited for, so that meanwhile every ADD hears
- * of the cause; what does not is a fault at once.
- */
-export async function openPatiently(opening: Opening): Promise<Result<Store, StartFault>> {
-  const { open, onWait, isPatient, timers, stop, log } = opening;
-  let said = "";
-  while (!stop.aborted) {
-    const opened = open();
-    if (opened.ok) return opened;
-    const { kind, fault } = opened.fault;
-    if (!isPatient || kind === "other" || kind === "damaged") return failed({ text: sentence(fault) });
-    if (said !== kind) {
-      log.error({ fault }, "the database cannot be opened; pods that run are not touched, new ones wait");
-      onWait(fault);
-    }
-    said = kind;
-    await sleep(timers, OPEN_RETRY_MS);
-  }
-  return failed({ text: "it was stopped before its database could be opened" });
+/** What passes when a person acts (a full disk, a lock) is waited for. */
+export function storeStartFault({ kind, fault }: OpenFault): StartFault {
+  return kind === "other" || kind === "damaged" ? { text: sentence(fault) } : passing(fault);
 }
 
 export type WatchedStore = Store & {
@@ -53,8 +22,16 @@ export type WatchedStore = Store & {
   readonly check: () => Result<void>;
 };
 
-/** Notices how writes end. `elapsedMs`: of a clock that never goes back. */
-export function watchStore(store: Store, elapsedMs: () => number, log: Log): WatchedStore {
+export type WatchOptions = {
+  /** Of a clock that never goes back. */
+  readonly elapsedMs: () => number;
+  readonly log: Log;
+  /** Called once the file turns out to be damaged: only another start can set it aside and rebuild it. */
+  readonly onDamaged: (fault: Fault) => void;
+};
+
+/** Notices how writes end. */
+export function watchStore(store: Store, { elapsedMs, log, onDamaged }: WatchOptions): WatchedStore {
   let last: Result<void> = ok(undefined);
   let atMs = elapsedMs();
   const write: Store["write"] = (changes) => {
@@ -62,6 +39,7 @@ export function watchStore(store: Store, elapsedMs: () => number, log: Log): Wat
     if (changes.length === 0) return written;
     if (last.ok && !written.ok)
       log.error({ fault: written.fault }, "the database cannot be written; pods that run are not touched");
+    if (!written.ok && store.isDamaged()) onDamaged(written.fault);
     if (!last.ok && written.ok) log.info("the database can be written again");
     last = written;
     atMs = elapsedMs();

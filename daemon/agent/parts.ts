@@ -14,7 +14,7 @@ import { type KernelView } from "../core/rebuild/rebuild.ts";
 import { type Store } from "../store/store.ts";
 import { openDatapath } from "./datapath.ts";
 import { openEffects } from "./effects.ts";
-import { type StartFault } from "./facts.ts";
+import { type StartFault } from "./start-fault.ts";
 import { type Host, SYSTEM_HOST } from "./host.ts";
 import { openHostFiles } from "./host-files.ts";
 import { keepOrphansAway, type OrphansOptions } from "./orphans.ts";

@@ -18,7 +18,7 @@ import {
 import { readResultCache } from "../result-cache/read.ts";
 import { type LeaseRow, type StoreChange } from "../store/schema.ts";
 import { type Store } from "../store/store.ts";
-import { sentence, type StartFault } from "./facts.ts";
+import { sentence, type StartFault } from "./start-fault.ts";
 import { type Log } from "./log.ts";
 
 export type Recovery = {

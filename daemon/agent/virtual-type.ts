@@ -13,7 +13,7 @@ import { hostStackOf, hostStackOverlaps } from "../core/datapath/host-stack.ts";
 import { type PodLink } from "../core/kernel.ts";
 import { type IpvlanUse } from "../netlink/ipvlan-node.ts";
 import { type LeaseRow } from "../store/schema.ts";
-import { sentence, type StartFault } from "./facts.ts";
+import { sentence, type StartFault } from "./start-fault.ts";
 import { type Log } from "./log.ts";
 
 type Config = Pick<LoadedConfig, "eni" | "cni">;

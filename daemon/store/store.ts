@@ -22,6 +22,8 @@ export type Store = Disposable & {
   readonly load: () => Stored;
   /** What a person should know about how it was opened: a new boot, a clock that was set, a database that was set aside. */
   readonly notices: readonly string[];
+  /** Has a write found that the file is damaged? */
+  readonly isDamaged: () => boolean;
   /** Why it does not know what the node has, which has to be found out before anything is given to pods. See "rebuilt". */
   readonly lost?: string;
 };
@@ -75,11 +77,13 @@ function withConnections(lasting: DatabaseSync, path: string, boot: Boot, why: s
   load(lasting);
   const booted = new DatabaseSync(path);
   booted.exec(`PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=${BUSY_MS};`);
+  let damaged = false;
   const writers = { lasting: openWriter(lasting), booted: openWriter(booted) };
   return {
     notices,
     ...(lost !== undefined && { lost }),
     load: () => load(lasting),
+    isDamaged: () => damaged,
     write(changes) {
       if (changes.length === 0) return ok(undefined);
       const writer = changes.some(outlivesBoot) ? writers.lasting : writers.booted;
@@ -87,6 +91,7 @@ function withConnections(lasting: DatabaseSync, path: string, boot: Boot, why: s
         writer(changes);
         return ok(undefined);
       } catch (error) {
+        damaged ||= troubleOf(error, path) === "damaged";
         return failed(faultOf(`write to ${path}`, error, path));
       }
     },

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type StatusReport } from "../../sim/cli/status.ts";
 import { type Agent, type AgentOptions, drainAgent, prepareAgent, startAgent } from "../harness/agent.ts";
@@ -78,6 +80,35 @@ describe("terwayd without cloud", () => {
     process.kill(cloudPid, "SIGCONT");
     await until("a pod gets a new address", async () => (await plugin("ADD", late)).status === 0, 20_000);
     for (const pod of [...pods, late]) await delPod(pod);
+  });
+
+  it("waits with its database lost, says why, and serves when the cloud answers", async () => {
+    await until("the pool is full", async () => agent.process.output().includes("ENI ready"), 20_000);
+    const pod = await attach("e");
+    process.kill(cloudPid, "SIGSTOP");
+    await agent.kill();
+    for (const suffix of ["", "-wal", "-shm"])
+      await rm(join(options.directory, `state/agent.db${suffix}`), { force: true });
+    // It serves only when the cloud has answered.
+    agent = await startAgent(options, 30_000, async () => true);
+
+    const late = await one.pod("f", options);
+    const cause = /metadata service|no answer from the cloud/;
+    await until(
+      "a pod hears the cause",
+      async () => {
+        const { code, msg } = JSON.parse((await plugin("ADD", late)).stdout);
+        return code === 11 && cause.test(msg);
+      },
+      40_000,
+    );
+    expect(await ping(pod.namespace, one.simulator.gateways["vsw-pods-h2"] ?? "")).toMatchObject({
+      received: 3,
+    });
+
+    process.kill(cloudPid, "SIGCONT");
+    await until("a pod gets an address", async () => (await plugin("ADD", late)).status === 0, 40_000);
+    for (const each of [pod, late]) await delPod(each);
     expect(await agent.stop()).toBe(0);
     await drainAgent(options);
     expect(differences(before, await one.snapshot())).toEqual([]);

@@ -5,7 +5,7 @@
  * @module
  */
 import { type Arguments } from "../../daemon/agent/arguments.ts";
-import { type StartFault } from "../../daemon/agent/facts.ts";
+import { type StartFault } from "../../daemon/agent/start-fault.ts";
 import { type Host } from "../../daemon/agent/host.ts";
 import { learnAbout } from "../../daemon/agent/known.ts";
 import { type Log, openLog } from "../../daemon/agent/log.ts";
@@ -60,7 +60,12 @@ export async function startAgent(
   await using stack = new AsyncDisposableStack();
   const { life, host, kernel, caller } = ports;
   const log = (silent ??= openLog("silent"));
-  const store: Store = { ...ports.store, notices: [], [Symbol.dispose]: () => undefined };
+  const store: Store = {
+    ...ports.store,
+    notices: [],
+    isDamaged: () => false,
+    [Symbol.dispose]: () => undefined,
+  };
   const { timers } = life;
   const cloud = stack.use(
     openCloud({
