@@ -92,13 +92,7 @@ export async function runNode(
   if (!parts.ok) return stop.aborted ? ok(undefined) : parts;
   await using running = parts.value;
   // Awaited here: the parts must not be closed before it has ended.
-  if (args.drain) {
-    const outcome = await drained(running, log, stop);
-    if (!outcome.ok) return outcome;
-    await stopForwarding(openForwardAccept(), log);
-    if (args.hostRoot !== undefined) await removeHostFiles(args.hostRoot, log);
-    return outcome;
-  }
+  if (args.drain) return await drain(running, { args, log, stop });
   api = { ...running.api, status: () => statusWith(store, running.api.status) };
   server.setServing(true);
   log.info({ socket: args.socketPath, tookMs: Math.round(performance.now()) }, "serving");
@@ -112,6 +106,17 @@ export async function runNode(
   const left = await calls.ended(FINISH_MS);
   if (left > 0) log.info({ calls: left }, "calls that wait are told to try again");
   return damaged.signal.aborted ? failed({ text: DAMAGED }) : ok(undefined);
+}
+
+async function drain(
+  running: Running,
+  { args, log, stop }: Pick<NodeOptions, "args" | "log" | "stop">,
+): Promise<Result<void, StartFault>> {
+  const outcome = await drained(running, log, stop);
+  if (!outcome.ok) return outcome;
+  await stopForwarding(openForwardAccept(), log);
+  if (args.hostRoot !== undefined) await removeHostFiles(args.hostRoot, log);
+  return outcome;
 }
 
 /** Asks the caller to try again: at ADD with the cause, if there is one. A DEL is then kept by the plugin. */
