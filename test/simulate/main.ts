@@ -1,14 +1,15 @@
 /**
  * `npm run simulate -- --seed N --operations M`: random histories of a node, until a promise is broken or M operations were
- * played. A failing history is printed shortened, a line for each operation, and kept as a file for `--replay FILE`.
+ * played, on all processors. A failing history is printed shortened, a line for each operation, and kept as a file for `--replay FILE`.
  *
  * @module
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { campaign, type Finding, HISTORY_LENGTH, type Totals } from "./campaign.ts";
+import { openThread, playAll } from "./crew.ts";
 import { KNOWN_GAPS } from "./gaps.ts";
 import { formatOperation, type History } from "./operations.ts";
 import { play } from "./simulation.ts";
@@ -21,13 +22,18 @@ async function main(args: readonly string[]): Promise<number> {
     options: {
       seed: { type: "string", default: "1" },
       operations: { type: "string", default: "100000" },
+      threads: { type: "string", default: String(availableParallelism()) },
       replay: { type: "string" },
     },
   });
   if (values.replay !== undefined) return replay(values.replay);
-  const [seed, operations] = [Number(values.seed), Number(values.operations)];
-  if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(operations) || operations < 1) {
-    say("--seed and --operations are whole numbers, such as --seed 1 --operations 100000");
+  const [seed, operations, threads] = [
+    Number(values.seed),
+    Number(values.operations),
+    Number(values.threads),
+  ];
+  if (![seed, operations, threads].every(Number.isSafeInteger) || operations < 1 || threads < 1) {
+    say("--seed, --operations and --threads are whole numbers, such as --seed 1 --operations 100000");
     return 2;
   }
   for (const { name, lacks } of KNOWN_GAPS) say(`off, known gap: ${name} (${lacks})`);
@@ -39,23 +45,25 @@ async function main(args: readonly string[]): Promise<number> {
     const days = (totals.virtualMs / 86_400_000).toFixed(1);
     return `${totals.operations} operations, ${totals.events} events, ${days} days of virtual time in ${seconds.toFixed(0)} s: ${Math.round(totals.operations / seconds)} operations/s`;
   };
-  const finding = await campaign({
-    seed,
-    operations,
-    onHistory(now) {
-      totals = now;
-      if (performance.now() - saidMs < PROGRESS_MS) return;
-      saidMs = performance.now();
-      say(line());
-    },
+  await using stack = new AsyncDisposableStack();
+  const players = Array.from({ length: threads }, () => stack.use(openThread()).play);
+  const { failed } = await playAll(seed, operations, players, (now) => {
+    totals = now;
+    if (performance.now() - saidMs < PROGRESS_MS) return;
+    saidMs = performance.now();
+    say(line());
   });
-  const seeds = `seeds ${seed} to ${seed + totals.histories - 1}, ${HISTORY_LENGTH} operations each`;
-  say(`${line()}; ${seeds}`);
-  if (finding === undefined) {
+  const last = failed ?? seed + totals.histories - 1;
+  say(`${line()}; seeds ${seed} to ${last}, ${HISTORY_LENGTH} operations each`);
+  if (failed === undefined) {
     say("no broken promise");
     return 0;
   }
-  report(finding);
+  const left = operations - (failed - seed) * HISTORY_LENGTH;
+  const finding = await campaign({ seed: failed, operations: Math.min(HISTORY_LENGTH, left) });
+  if (finding === undefined)
+    say(`seed ${failed} broke a promise in a thread, and none when it was played again`);
+  else report(finding);
   return 1;
 }
 
