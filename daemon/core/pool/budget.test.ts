@@ -107,7 +107,9 @@ describe("calls of the cloud", () => {
     node.run(600_000);
     const [eni, ...others] = [...node.pool.enis.values()];
     expect(others).toEqual([]);
-    expect([...(eni?.addresses.values() ?? [])]).toEqual(Array.from({ length: 5 }, () => ({ kind: "idle" })));
+    expect([...(eni?.addresses.values() ?? [])]).toEqual(
+      Array.from({ length: 5 }, () => ({ kind: "idle", sinceMs: 92_000 })),
+    );
     expect(callsOf(node, before)).toEqual({ "detach-eni": 2, "delete-eni": 2, describe: 2, unassign: 1 });
   });
 });

@@ -46,7 +46,8 @@ import {
 import { type Family, type IpStack } from "../ip-stack.ts";
 
 export type AddressState =
-  | { readonly kind: "idle" }
+  /** `sinceMs`: when the last pod's cooldown was over, or this run began to know it. Absent: no pod has had it. */
+  | { readonly kind: "idle"; readonly sinceMs?: number }
   /** `lost`: the cloud does not list the address any more; it goes away with its pod. */
   | { readonly kind: "used"; readonly attachment: Attachment; readonly lost?: true }
   | { readonly kind: "cooling"; readonly untilMs: number }
@@ -163,7 +164,7 @@ export type PoolSettings = {
   readonly idleMin: number;
   readonly idleMax: number;
   readonly cooldownMs: number;
-  /** A surplus must last this long before it is given back. */
+  /** A surplus must last this long before it is given back, and so long an address must have been idle (its quarantine). */
   readonly settleMs: number;
   /** How long an exhausted vSwitch is left alone. */
   readonly vSwitchRetryMs: number;

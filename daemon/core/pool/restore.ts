@@ -96,8 +96,10 @@ function eniOf(record: EniRecord, unplaced: Map<IpAddress, Unplaced>, nowMs: num
   for (const address of record.addresses) {
     const known = unplaced.get(address);
     const isHere = known !== undefined && (!isLeaving(record) || known.slot === slot);
-    const kind = record.unassigning.includes(address) ? "unassigning" : "idle";
-    addresses.set(address, isHere ? known.state : { kind });
+    const free: AddressState = record.unassigning.includes(address)
+      ? { kind: "unassigning" }
+      : { kind: "idle", sinceMs: nowMs };
+    addresses.set(address, isHere ? known.state : free);
     if (isHere) unplaced.delete(address);
   }
   const kinds = new Set(addresses.values().map(({ kind }) => kind));

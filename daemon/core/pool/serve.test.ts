@@ -57,7 +57,7 @@ describe("serving", () => {
     pool = step(pool, { kind: "ticked", nowMs: 30_010 }).pool;
     expect([...(pool.enis.get(0)?.addresses ?? [])].slice(1)).toEqual([
       ["10.0.0.3", IDLE],
-      ["10.0.0.2", IDLE],
+      ["10.0.0.2", { kind: "idle", sinceMs: 30_010 }],
     ]);
   });
 
@@ -135,7 +135,7 @@ describe("releasing", () => {
       untilMs: 30_005,
     });
     const late = step(early.pool, { kind: "ticked", nowMs: 30_005 });
-    expect(late.pool.enis.get(0)?.addresses.get(ip("10.0.0.1"))).toEqual(IDLE);
+    expect(late.pool.enis.get(0)?.addresses.get(ip("10.0.0.1"))).toEqual({ kind: "idle", sinceMs: 30_005 });
     expect(late.effects).toEqual([{ kind: "forget-cooldown", address: "10.0.0.1" }]);
   });
 

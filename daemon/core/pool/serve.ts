@@ -121,7 +121,7 @@ function becomeFree(draft: Draft, addresses: Map<IpAddress, AddressState>, addre
   // Put back at the end: the addresses stand in the order in which they became free.
   addresses.delete(address);
   if (cooldownMs === 0) {
-    addresses.set(address, { kind: "idle" });
+    addresses.set(address, { kind: "idle", sinceMs: draft.nowMs });
     return;
   }
   const untilMs = draft.nowMs + cooldownMs;
@@ -137,7 +137,7 @@ export function thaw(draft: Draft): void {
       if (state.kind !== "cooling" || state.untilMs > nowMs) continue;
       const changed = edit(draft, slot);
       changed?.addresses.delete(address);
-      changed?.addresses.set(address, { kind: "idle" });
+      changed?.addresses.set(address, { kind: "idle", sinceMs: nowMs });
       draft.effects.push({ kind: "forget-cooldown", address });
     }
   }

@@ -38,6 +38,31 @@ describe("shrink()", () => {
     expect(kinds(node, callsBefore)).toEqual(["unassign"]);
   });
 
+  it("keeps what a pod has had lately, though others have made the surplus long before", () => {
+    const { node, callsBefore } = nodeAfter(6, 6, [3, 4, 5], { idleMax: 1 });
+    node.run(55_000);
+    node.del("p2");
+    node.run(6_000);
+    const given = node.calls
+      .slice(callsBefore)
+      .flatMap((call) => ("addresses" in call ? call.addresses : []));
+    expect(given).toHaveLength(3);
+    expect(node.leases.size).toBe(2);
+    node.run(120_000);
+    expect(sizes(node)).toEqual([3]);
+  });
+
+  it("gives an ENI back only when none of its addresses was a pod's lately", () => {
+    const { node, cloud, callsBefore } = nodeAfter(6, 12, [6, 7, 8, 9, 10], {});
+    node.run(55_000);
+    node.del("p11");
+    node.run(6_000);
+    expect(kinds(node, callsBefore)).not.toContain("detach-eni");
+    node.run(120_000);
+    expect(kinds(node, callsBefore)).toContain("detach-eni");
+    expect(mistakes(node, cloud)).toEqual([]);
+  });
+
   it("starts to count anew when the surplus was gone in between", () => {
     const { node, callsBefore } = nodeAfter(6, 6, [3, 4, 5], { idleMax: 1 });
     node.run(50_000);

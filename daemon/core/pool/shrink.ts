@@ -1,7 +1,8 @@
 /**
  * Gives a surplus back: whole ENIs that nobody uses first, then secondary addresses one by one. A primary address goes with
  * its ENI only, so the idle primaries of ENIs in use may stay above `idleMax`. Pairs go as pairs; incomplete ones that nobody
- * will complete, and IPv6 addresses that no pod gets, follow.
+ * will complete, and IPv6 addresses that no pod gets, follow. What a pod has had lately stays in any case: the node has to have
+ * said for the whole of `settleMs` that nobody uses it.
  *
  * @module
  */
@@ -11,7 +12,7 @@ import { sendUnassign } from "./assign.ts";
 import { type Draft, edit, isBusy, isKnown, type KnownEni, persist } from "./draft.ts";
 import { startDetach } from "./eni-leave.ts";
 import { missing } from "./grow.ts";
-import { type Eni, type Pool } from "./model.ts";
+import { type AddressState, type Eni, type Pool } from "./model.ts";
 import { countOf, idleOf, idleTotal, incompleteOf, pairsWanted } from "./pairs.ts";
 import { roomForIpv6 } from "./room.ts";
 
@@ -71,6 +72,7 @@ function detachWhole(draft: Draft, surplus: number): number {
   let left = surplus;
   const spare = [...draft.pool.enis.values()]
     .filter((eni) => isFree(eni) && eni.borrowed !== true && !isBusy(eni))
+    .filter(({ addresses }) => addresses.values().every((state) => isRested(draft, state)))
     .sort((a, b) => idleOf(draft.pool, b) - idleOf(draft.pool, a) || b.slot - a.slot);
   for (const { slot } of spare) {
     const eni = edit(draft, slot);
@@ -102,23 +104,35 @@ function unassignFrom(draft: Draft, surplus: number): void {
  * can be spared, fewer of IPv6 go: one each.
  */
 function unassign(draft: Draft, eni: KnownEni, most: Readonly<Partial<Record<Family, number>>>): number {
-  const ipv4 = mark(eni, "ipv4", most.ipv4 ?? 0);
-  const ipv6 = mark(eni, "ipv6", most.ipv4 === undefined ? (most.ipv6 ?? 0) : Math.min(ipv4, most.ipv6 ?? 0));
+  const ipv4 = mark(draft, eni, "ipv4", most.ipv4 ?? 0);
+  const ipv6 = mark(
+    draft,
+    eni,
+    "ipv6",
+    most.ipv4 === undefined ? (most.ipv6 ?? 0) : Math.min(ipv4, most.ipv6 ?? 0),
+  );
   if (ipv4 + ipv6 === 0) return 0;
   sendUnassign(draft, eni);
   persist(draft, eni);
   return ipv4;
 }
 
-function mark(eni: KnownEni, family: Family, most: number): number {
+function mark(draft: Draft, eni: KnownEni, family: Family, most: number): number {
   let count = 0;
-  for (const [address, { kind }] of eni.addresses) {
+  for (const [address, state] of eni.addresses) {
     if (count >= Math.min(most, UNASSIGN_MAX)) break;
-    if (kind !== "idle" || isIpv6(address) !== (family === "ipv6") || address === eni.facts.primary) continue;
+    if (state.kind !== "idle" || isIpv6(address) !== (family === "ipv6") || address === eni.facts.primary)
+      continue;
+    if (!isRested(draft, state)) continue;
     eni.addresses.set(address, { kind: "unassigning" });
     count += 1;
   }
   return count;
+}
+
+/** Nobody has had it for the whole quarantine. */
+function isRested({ pool, nowMs }: Draft, state: AddressState): boolean {
+  return state.kind !== "idle" || (state.sinceMs ?? 0) + pool.settings.settleMs <= nowMs;
 }
 
 function isFree(eni: Eni): boolean {
