@@ -44,6 +44,7 @@ const known = fc.record(
     kind: fc.constantFrom("attaching" as const, "ready" as const, "detaching" as const, "deleting" as const),
     facts: fc.record({ id: text.map(eniId), mac, primary: address }),
     addresses: fc.array(fc.oneof(address, address6)),
+    shrankAtMs: fc.nat(),
     unassigning: fc.array(fc.oneof(address, address6)),
   },
   { requiredKeys: ["slot", "vSwitch", "kind", "facts", "addresses", "unassigning"] },

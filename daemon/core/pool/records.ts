@@ -28,6 +28,8 @@ export type EniRecord = {
       readonly addresses: readonly IpAddress[];
       /** Those of `addresses` that the cloud was asked to take back. */
       readonly unassigning: readonly IpAddress[];
+      /** When it last lost an address, where a view may still list it. */
+      readonly shrankAtMs?: number;
     }
 );
 
@@ -75,6 +77,7 @@ const ENI = z.discriminatedUnion("kind", [
     facts: z.object({ id: text.transform(eniId), mac, primary: ipv4 }),
     addresses: z.array(ip),
     unassigning: z.array(ip),
+    shrankAtMs: z.exactOptional(z.number()),
   }),
 ]);
 
@@ -96,14 +99,15 @@ const LIMITS = z.object({
 
 /** The record to write for "persist-eni". */
 export function eniRecord(eni: Eni): EniRecord {
-  const { slot, vSwitch, state, facts } = eni;
+  const { slot, vSwitch, state, facts, shrankAtMs } = eni;
   const common = { slot, vSwitch, ...(eni.borrowed === true ? { borrowed: true as const } : {}) };
   if (state.kind === "creating") return { ...common, kind: "creating", request: state.request };
   if (facts === undefined) throw new Error(`slot ${slot} is ${state.kind} and has no id`);
   const kind = state.kind === "linking" ? "attaching" : state.kind;
   const addresses = [...eni.addresses.keys()];
   const unassigning = addresses.filter((address) => eni.addresses.get(address)?.kind === "unassigning");
-  return { ...common, kind, facts, addresses, unassigning };
+  const shrank = shrankAtMs !== undefined && { shrankAtMs };
+  return { ...common, kind, facts, addresses, unassigning, ...shrank };
 }
 
 /** Text for the store. */

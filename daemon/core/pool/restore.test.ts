@@ -48,7 +48,6 @@ describe("restore()", () => {
     });
     expect(pool.enis.get(2)).toEqual({
       grewAtMs: 1_000,
-      shrankAtMs: 1_000,
       slot: 2,
       vSwitch: A,
       facts: { id: "eni-2", mac: MAC, primary: "10.0.0.1" },

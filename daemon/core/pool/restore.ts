@@ -109,9 +109,9 @@ function eniOf(record: EniRecord, unplaced: Map<IpAddress, Unplaced>, nowMs: num
     facts: record.facts,
     addresses,
     state: stateOf(record.kind, isBusy, nowMs),
-    // What the former run did last is not known, nor by how much the clock was set since.
+    // How long ago that was is not known, since the clock may have been set.
     grewAtMs: nowMs,
-    shrankAtMs: nowMs,
+    ...(record.shrankAtMs !== undefined && { shrankAtMs: nowMs }),
     // The former run may have sent it: what the cloud lists decides.
     ...(kinds.has("unassigning") && { unassigning: { unsure: true, call: { tries: 0 } } }),
   };

@@ -1,12 +1,21 @@
 /** Which addresses a view adds and takes away, and which views may be too old to tell. */
 import { describe, expect, it } from "vitest";
 import { eniOf, IDLE, ip, looked, poolOf, used, viewOf } from "./fake-pool.ts";
+import { SETTINGS } from "./fake-node.ts";
 import { type Eni } from "./model.ts";
+import { decodeEniRecord, encodeRecord, type EniRecord, eniRecord } from "./records.ts";
+import { restore } from "./restore.ts";
 
 const ADDRESSES = { "10.0.0.1": IDLE, "10.0.0.2": IDLE };
 
 function addressesOf(eni: Eni | undefined): string[] {
   return [...(eni?.addresses ?? [])].map(([address, { kind }]) => `${address} ${kind}`);
+}
+
+/** As the store has it. */
+function stored(eni: Eni): readonly EniRecord[] {
+  const record = decodeEniRecord(encodeRecord(eniRecord(eni)));
+  return record.ok ? [record.value] : [];
 }
 
 describe("syncAddresses()", () => {
@@ -52,6 +61,24 @@ describe("syncAddresses()", () => {
     const busy = poolOf([eniOf(0, ADDRESSES, { assigning })], { idleMin: 3 });
     const found = looked(busy, [viewOf(eni, "InUse", ["10.0.0.1", "10.0.0.2", "10.0.0.3"])], 1_000, 1_100);
     expect(addressesOf(found.pool.enis.get(0))).toEqual(addressesOf(eni));
+  });
+
+  it("finds after a restart what the former run was given at its end, at once where nothing was given back before", () => {
+    const restored = (more: Partial<Eni>) => {
+      const pool = restore({
+        settings: SETTINGS,
+        limits: { enisMax: 3, addressesPerEni: 15 },
+        vSwitches: [],
+        records: { enis: stored(eniOf(0, ADDRESSES, more)), leases: [], cooldowns: [] },
+        nowMs: 5_000,
+        seed: 1,
+      });
+      const view = viewOf(eni, "InUse", ["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
+      return looked({ ...pool, cloudSeen: true }, [view], 6_000, 6_100).pool.enis.get(0);
+    };
+    expect(addressesOf(restored({}))).toContain("10.0.0.3 idle");
+    // Whenever that was: the clock may have been set since.
+    expect(addressesOf(restored({ shrankAtMs: 1 }))).toEqual(addressesOf(eni));
   });
 
   it("allows what is there, whatever was learnt with a view that lagged", () => {

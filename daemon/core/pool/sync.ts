@@ -40,7 +40,10 @@ export function syncAddresses(draft: Draft, eni: KnownEni, view: EniView, askedM
   const unlisted = [...eni.addresses.keys()].filter((address) => !listed.has(address));
   const sure = { toFind: isSurely(askedMs, eni.shrankAtMs), toLose: isSurely(askedMs, eni.grewAtMs) };
   const found = sure.toFind ? unknown : [];
-  if (sure.toFind) foundAgain(eni, listed);
+  if (sure.toFind) {
+    foundAgain(eni, listed);
+    delete eni.shrankAtMs;
+  }
   const lost = sure.toLose ? remove(draft, eni, unlisted) : 0;
   for (const address of found) placeAddress(draft, eni, address);
   if (found.length > 0) {
