@@ -42,7 +42,7 @@ export type Promises = {
   /** A lease was deleted: its addresses are released. */
   readonly onReleased: (lease: LeaseRow) => void;
   /** Addresses that an operator took away: whoever is given one before the agent has noticed is damaged. */
-  readonly taken: Set<string>;
+  readonly taken: Map<string, "going" | "gone">;
   /** ENIs that are in the node, and by which MAC. */
   readonly macs: ReadonlyMap<EniId, Mac>;
   /** How often each refusal was given. */
@@ -73,7 +73,7 @@ export function openPromises(late: Late): Promises {
   const refusals = new Map<string, number>();
   let createdMs = Number.NEGATIVE_INFINITY;
   const released = new Map<string, Released>();
-  const taken = new Set<string>();
+  const taken: Promises["taken"] = new Map();
   const macs = new Map<EniId, Mac>();
   const allowed = new Map<EniId, Set<string>>();
   const add = (text: string): void => {
@@ -187,7 +187,9 @@ export function openPromises(late: Late): Promises {
     },
     onFabric(changes) {
       for (const change of changes) {
-        if (change.op === "allow") taken.delete(change.address);
+        // The data plane lags: it may be told only now that the address was there before.
+        if (change.op === "allow" && taken.get(change.address) === "gone") taken.delete(change.address);
+        if (change.op === "revoke" && taken.has(change.address)) taken.set(change.address, "gone");
         applyFabric(change, { macs, allowed }, late);
       }
     },

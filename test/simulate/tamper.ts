@@ -15,7 +15,7 @@ export function tamper(world: World, what: Tampering, which: number): void {
       const eni = enis[which % Math.max(1, enis.length)];
       if (eni === undefined) return;
       damage(world, eni.addresses);
-      for (const address of eni.addresses) promises.taken.add(address);
+      for (const address of eni.addresses) promises.taken.set(address, "gone");
       cloud.model.happen({ kind: "deleteEni", eni: eni.id }, cloud.nowMs());
       return;
     }
@@ -26,7 +26,7 @@ export function tamper(world: World, what: Tampering, which: number): void {
       const pair = pairs[which % Math.max(1, pairs.length)];
       if (pair === undefined) return;
       damage(world, [pair.address]);
-      promises.taken.add(pair.address);
+      promises.taken.set(pair.address, "going");
       const parameters = { NetworkInterfaceId: pair.id, "PrivateIpAddress.1": pair.address };
       cloud.submit("UnassignPrivateIpAddresses", parameters, () => undefined);
       return;
