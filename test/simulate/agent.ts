@@ -29,6 +29,8 @@ export type Ports = {
   readonly host: Host;
   readonly store: Pick<Store, "write" | "load">;
   readonly kernel: ServingBase["kernel"];
+  /** The kernel as it is asked before something is given back to the cloud. */
+  readonly releaseKernel: ServingBase["kernel"];
   readonly caller: Caller;
   readonly spoolFor: (carryOut: SpoolOptions["carryOut"]) => Spool;
 };
@@ -92,7 +94,8 @@ export async function startAgent(
   const prepared = await kernel.prepareHost();
   if (!prepared.ok) return failed({ text: prepared.fault.kind });
   const base: ServingBase = { options, host, store, kernel, spool, leases: store.load().leases, late };
-  const supply = { ...eniSupply(options, base, known.value, stack), datapath: "veth" as const };
+  const ofEnis = eniSupply(options, { kernel: ports.releaseKernel, host }, known.value, stack);
+  const supply = { ...ofEnis, datapath: "veth" as const };
   const serving = await openServing(base, supply, stack);
   const moved = stack.move();
   return ok({ ...serving, [Symbol.asyncDispose]: () => moved.disposeAsync() });

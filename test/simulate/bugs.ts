@@ -35,20 +35,11 @@ const noTokenReuse: Variant = (ports) => {
   return { ...ports, caller };
 };
 
-/** The kernel is not asked whether a pod has an address, and now and then the lease of one is forgotten. */
-const releaseOnOneSource: Variant = (ports) => ({
+/** The kernel is not asked whether a pod has an address before it is given back: the pool's word is enough. */
+export const releaseOnOneSource: Variant = (ports) => ({
   ...ports,
-  kernel: { ...ports.kernel, podTraces: async () => ok([]) },
-  store: { ...ports.store, load: forgetful(ports.store.load) },
+  releaseKernel: { ...ports.releaseKernel, podTraces: async () => ok([]) },
 });
-
-/** Every other start misses the leases. */
-function forgetful<Rows extends { readonly leases: readonly unknown[] }>(load: () => Rows): () => Rows {
-  return () => {
-    const rows = load();
-    return { ...rows, leases: rows.leases.filter((_, index) => index % 2 === 0) };
-  };
-}
 
 /** Cooldowns are not on disk. */
 const forgottenCooldown: Variant = (ports) => without(ports, ({ kind }) => kind === "put-cooldown");
@@ -100,6 +91,24 @@ const wrongRefusal: Variant = (ports) => ({
   },
 });
 
+/** Nobody hears what others change: it is found by looks alone, minutes later. */
+const deafToChanges: Variant = (ports) => ({
+  ...ports,
+  kernel: { ...ports.kernel, watchDrift: () => ports.kernel.watchDrift(() => undefined) },
+});
+
+/** What is said of a listener that has overflowed, or of all pods at once, is not heard. */
+const lostOverflow: Variant = (ports) => ({
+  ...ports,
+  kernel: {
+    ...ports.kernel,
+    watchDrift: (onSuspect) =>
+      ports.kernel.watchDrift((suspect) => {
+        if (suspect.kind !== "all") onSuspect(suspect);
+      }),
+  },
+});
+
 function without(ports: Parameters<Variant>[0], isLost: (change: StoreChange) => boolean): typeof ports {
   const write: typeof ports.store.write = (changes) =>
     ports.store.write(changes.filter((change) => !isLost(change)));
@@ -109,11 +118,12 @@ function without(ports: Parameters<Variant>[0], isLost: (change: StoreChange) =>
 /** By name: the bug, and what the simulation says about it. */
 export const BUGS: Readonly<Record<string, { readonly variant: Variant; readonly said: RegExp }>> = {
   "no token reuse": { variant: noTokenReuse, said: /promise 2/ },
-  "release on one source": { variant: releaseOnOneSource, said: /promise [157]/ },
   "forgotten cooldown": { variant: forgottenCooldown, said: /promise 4/ },
   "reply before persist": { variant: replyBeforePersist, said: /promise 1/ },
   "lost DEL": { variant: lostDel, said: /promise 3|leak/ },
   "kept lease": { variant: keptLease, said: /promise [13]|leak/ },
   "interface gone too early": { variant: reportedTooEarly, said: /promise [13]/ },
+  "deaf to changes": { variant: deafToChanges, said: /promise 7: \S+ is not mended/ },
+  "an overflow without a look": { variant: lostOverflow, said: /promise 7: \S+ is not mended/ },
   "refusal without a cause": { variant: wrongRefusal, said: /promise 8/ },
 };

@@ -40,8 +40,10 @@ export type KernelModel = {
   /** Links over which packets pass now. */
   readonly passing: () => readonly ModelLink[];
   readonly isPassing: (link: ModelLink) => boolean;
-  /** Calls of this kind that fail from now on, once each. */
-  readonly failing: { count: number };
+  /** Calls that fail from now on, once each, and how often failures were ordered. */
+  readonly failing: { count: number; ordered: number };
+  /** Changes that are more than the listener's socket holds: it hears that something was lost (ENOBUFS). */
+  readonly deaf: { count: number };
   readonly plug: (mac: Mac) => void;
   readonly unplug: (mac: Mac) => void;
   /** The namespace goes with all interfaces in it. */
@@ -95,8 +97,11 @@ export function openKernelModel(scheduler: Scheduler, watch: KernelWatch): Kerne
   const { links, devices, namespaces } = tables;
   const arrivals = new Set<() => void>();
   const listeners = new Set<Listener>();
+  const deaf = { count: 0 };
   const tell: Listener = (suspect) => {
-    for (const listener of listeners) listener(suspect);
+    const isLost = deaf.count > 0;
+    if (isLost) deaf.count -= 1;
+    for (const listener of listeners) listener(isLost ? { kind: "all" } : suspect);
   };
   const plug = (mac: Mac): void => {
     devices.set(mac, (indexes += 1));
@@ -112,7 +117,8 @@ export function openKernelModel(scheduler: Scheduler, watch: KernelWatch): Kerne
     tables,
     passing: () => [...links.values()].filter(isPassingHere),
     isPassing: isPassingHere,
-    failing: { count: 0 },
+    failing: { count: 0, ordered: 0 },
+    deaf,
     plug,
     unplug(mac) {
       const isServing = tables.eniRoutes.values().some((at) => at === mac);

@@ -99,6 +99,7 @@ export function openNode(parts: NodeParts): Node {
     current = mine;
     parts.onStart(config.cooldownS * 1000);
     const base = clockMs;
+    const port = kernel.portFor(life);
     const ports: Ports = parts.variant({
       life,
       host: {
@@ -108,7 +109,8 @@ export function openNode(parts: NodeParts): Node {
         checkNetns: kernel.checkNetns,
       },
       store: storeFor(life, store.open(boot()), parts),
-      kernel: kernel.portFor(life),
+      kernel: port,
+      releaseKernel: port,
       caller: parts.cloud.callerFor(life, configOf(setting, config).eni.cloudTimeoutMs, parts.onCall),
       spoolFor: (carryOut) => parts.spool.portFor(life, carryOut),
     });

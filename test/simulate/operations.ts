@@ -55,8 +55,12 @@ export type Happening =
   /** Others take all but so many addresses of a vSwitch; -1: they give them back. */
   | { readonly kind: "exhaust"; readonly vSwitch: 0 | 1; readonly leave: number }
   | { readonly kind: "foreign-eni"; readonly attached: boolean }
-  /** An operator deletes what is ours: an ENI or an address in the cloud, a link, route or rule on the node. */
+  /** An operator takes away or sets down what is ours: in the cloud, or on the node. */
   | { readonly kind: "tamper"; readonly what: Tampering; readonly which: number }
+  /** The agent's listener overflows at the next changes. */
+  | { readonly kind: "deaf"; readonly changes: number }
+  /** The agent is killed, and starts without the lease of a pod: a damaged row. Histories by chance have none of it. */
+  | { readonly kind: "lose-lease"; readonly pod: number }
   | { readonly kind: "disk"; readonly forMs: number }
   | { readonly kind: "kernel-fails"; readonly calls: number }
   /** Killed before the `effects`th effect from now, and started again `downMs` later. */
@@ -73,7 +77,8 @@ export type CloudFault =
   | { readonly kind: "html502" | "reset" | "hang" | "lostReply" | "emptyNetworkInterfaceId" }
   | { readonly kind: "delay" | "holdReply"; readonly delayMs: number };
 
-export type Tampering = "eni" | "address" | "link" | "route" | "rule";
+/** `down`: a pod's link; `rule`: an ENI's; `table`: ours of nftables. */
+export type Tampering = "eni" | "address" | "link" | "down" | "route" | "rule" | "pods-rule" | "table";
 
 /** It happens `afterMs` after the one before. `salt`: what chance does until the next one depends on it. */
 export type Operation = { readonly afterMs: number; readonly salt: number; readonly happening: Happening };
@@ -117,6 +122,7 @@ export function drawHistory(seed: number, count: number, excluded: readonly Excl
       [5, 8],
     ] as const),
     config: drawConfig(random),
+    ipStack: random.pick(["ipv4", "ipv4", "dual", "ipv6"]),
   };
   const operations = Array.from({ length: count }, (): Operation => {
     let at = random.unit() * total;
@@ -213,13 +219,14 @@ const WEIGHTS: readonly [
   ["foreign-eni", 0.3, (random) => ({ kind: "foreign-eni", attached: random.unit() < 0.7 })],
   [
     "tamper",
-    1,
+    1.5,
     (random) => ({
       kind: "tamper",
-      what: random.pick(["eni", "address", "link", "route", "rule"]),
+      what: random.pick(["eni", "address", "link", "down", "route", "route", "rule", "pods-rule", "table"]),
       which: random.between(0, 99),
     }),
   ],
+  ["deaf", 0.3, (random) => ({ kind: "deaf", changes: random.between(1, 3) })],
   ["disk", 0.7, (random) => ({ kind: "disk", forMs: random.pick([1, 500, 5_000, 60_000]) })],
   ["kernel-fails", 1, (random) => ({ kind: "kernel-fails", calls: random.pick([1, 1, 2, 5]) })],
   [

@@ -11,6 +11,7 @@ import { INTENT_TAG } from "../../daemon/core/eni-tags.ts";
 import { type Model } from "../../sim/model/model.ts";
 import { listParameter } from "../../sim/model/parameters.ts";
 import { type FabricChange } from "../../sim/model/fabric.ts";
+import { type AddResult } from "../../daemon/rpc/server.ts";
 import { type LeaseRow } from "../../daemon/store/schema.ts";
 import { type SentCall } from "./cloud-caller.ts";
 import { type KernelModel, type KernelWatch } from "./kernel-model.ts";
@@ -107,21 +108,24 @@ export function openPromises(late: Late): Promises {
     onAdded(sandbox, result) {
       const key = attachmentKey(sandbox.attachment);
       const lease = late.store?.rows().leases.get(key);
-      const [ip] = result.ips;
-      const address = ip?.address.replace(/\/\d+$/, "") ?? "";
-      if (lease?.state !== "done" || lease.address !== address)
+      const told = addressesOf(result);
+      const address = told.join();
+      const isLeased =
+        lease?.state === "done" && told.every((ip) => ip === lease.address || ip === lease.address6);
+      if (!isLeased)
         add(
-          `promise 1: ADD of ${key} is answered with ${address}, the store has ${lease?.state} ${lease?.address}`,
+          `promise 1: ADD of ${key} is answered with ${address}, the store has ${lease?.state} ${lease?.address} ${lease?.address6}`,
         );
       const link = late.kernel?.tables.links.get(sandbox.hostName);
       const isGone = late.kernel?.tables.namespaces.has(sandbox.netns) !== true;
       const isPassing = link !== undefined && late.kernel?.isPassing(link) === true;
-      if (!isGone && (!isPassing || !link.addresses.some((has) => has === address)))
+      if (!isGone && !sandbox.tampered && (!isPassing || link.addresses.join() !== address))
         add(`promise 1: ADD of ${key} is answered with ${address}, the kernel has ${link?.addresses.join()}`);
-      if (taken.has(address)) sandbox.damaged = true;
-      const [former] = sandbox.result?.ips ?? [];
-      if (former !== undefined && former.address !== ip?.address && !sandbox.damaged)
-        add(`promise 1: ${key} had ${former.address} and is told ${ip?.address}`);
+      const kept = [lease?.address ?? "", lease?.address6 ?? ""];
+      if (kept.some((ip) => taken.has(ip))) sandbox.damaged = true;
+      const former = sandbox.result === undefined ? address : addressesOf(sandbox.result).join();
+      if (former !== address && !sandbox.damaged)
+        add(`promise 1: ${key} had ${former} and is told ${address}`);
     },
     onDeleted(sandbox) {
       const key = attachmentKey(sandbox.attachment);
@@ -142,7 +146,7 @@ export function openPromises(late: Late): Promises {
       );
     },
     onCheckFailed(sandbox, fault) {
-      if (sandbox.damaged || fault.kind !== "check-failed") return;
+      if (sandbox.damaged || sandbox.tampered || fault.kind !== "check-failed") return;
       add(`promise 7: CHECK of ${fault.attachment}, which nobody touched: ${fault.differences.join("; ")}`);
     },
   };
@@ -174,11 +178,11 @@ export function openPromises(late: Late): Promises {
     onCall({ action, parameters }) {
       if (action === "CreateNetworkInterface") createdMs = late.scheduler.nowMs();
       const { NetworkInterfaceId: eni } = parameters;
-      const isUnassign = action === "UnassignPrivateIpAddresses";
+      const isUnassign = action === "UnassignPrivateIpAddresses" || action === "UnassignIpv6Addresses";
       if (eni === undefined || !(isUnassign || /^(Detach|Delete)Network/.test(action))) return;
       const id = [...allowed.keys()].find((known) => known === eni);
       const addresses = isUnassign
-        ? listParameter(parameters, "PrivateIpAddress")
+        ? [...listParameter(parameters, "PrivateIpAddress"), ...listParameter(parameters, "Ipv6Address")]
         : [...((id === undefined ? undefined : allowed.get(id)) ?? [])];
       for (const link of routed())
         for (const address of link.addresses)
@@ -219,6 +223,10 @@ export function openPromises(late: Late): Promises {
       for (const ip of [address, address6]) if (ip !== "") released.set(ip, { hostName, atMs, untilMs });
     },
   };
+}
+
+function addressesOf({ ips }: AddResult): readonly string[] {
+  return ips.map(({ address }) => address.replace(/\/\d+$/, ""));
 }
 
 function applyFabric(

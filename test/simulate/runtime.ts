@@ -27,6 +27,8 @@ export type Sandbox = {
   result: AddResult | undefined;
   /** Somebody broke what it has, behind our back. */
   damaged: boolean;
+  /** Somebody took away what the agent makes again. */
+  tampered: boolean;
 };
 
 /** What the promises are told. */
@@ -144,6 +146,7 @@ function newSandbox({ kernel, sandboxes, slots }: Machine, pod: number, serial: 
     abort: undefined,
     result: undefined,
     damaged: false,
+    tampered: false,
   };
   kernel.tables.namespaces.add(sandbox.netns);
   sandboxes.add(sandbox);
@@ -262,6 +265,9 @@ async function callDel(machine: Machine, sandbox: Sandbox, netns: string): Promi
 async function check(machine: Machine, sandbox: Sandbox): Promise<void> {
   const { attachment, netns, result } = sandbox;
   const deadlineMs = 30_000;
+  const { kernel } = machine;
+  const link = kernel.tables.links.get(sandbox.hostName);
+  if (link !== undefined && kernel.isPassing(link)) sandbox.tampered = false;
   const answer = await call(machine, deadlineMs, (api, signal) =>
     api.check({
       ...podCall(attachment, netns, deadlineMs),

@@ -6,10 +6,11 @@
 import { type LoadedConfig } from "../../daemon/config/load.ts";
 import { parseEniConf } from "../../daemon/core/config/eni-conf.ts";
 import { parseTerwayConf } from "../../daemon/core/config/terway-conf.ts";
+import { type IpStack } from "../../daemon/core/ip-stack.ts";
 import { type NodeIdentity } from "../../daemon/core/cloud.ts";
 import { parseMac } from "../../proto/addr.ts";
 import { instanceId, vSwitchId } from "../../proto/ids.ts";
-import { DOCUMENTED_POLICY } from "../../sim/model/topology-default.ts";
+import { DOCUMENTED_POLICY, IPV6_POLICY } from "../../sim/model/topology-default.ts";
 import { parseTopology } from "../../sim/model/topology-file.ts";
 import { type Topology, type TopologyFile } from "../../sim/model/topology.ts";
 
@@ -25,6 +26,7 @@ export type Setting = {
   /** Usable addresses of the two vSwitches. */
   readonly sizes: readonly [number, number];
   readonly config: Config;
+  readonly ipStack: IpStack;
 };
 
 /** What may change at a restart. */
@@ -40,8 +42,8 @@ export type Config = {
 
 const topologies = new Map<string, Topology>();
 
-export function topologyOf({ enis, perEni, sizes }: Setting): Topology {
-  const key = [enis, perEni, ...sizes].join();
+export function topologyOf({ enis, perEni, sizes, ipStack }: Setting): Topology {
+  const key = [enis, perEni, ...sizes, ipStack].join();
   const known = topologies.get(key);
   if (known !== undefined) return known;
   const file: TopologyFile = {
@@ -50,11 +52,25 @@ export function topologyOf({ enis, perEni, sizes }: Setting): Topology {
     vpc: { id: "vpc-sim", cidr: "10.10.0.0/16" },
     securityGroups: ["sg-pods"],
     vSwitches: [
-      { id: VSWITCHES[0], zone: ZONE, cidr: "10.10.16.0/26", availableAddresses: sizes[0] },
-      { id: VSWITCHES[1], zone: ZONE, cidr: "10.10.32.0/26", availableAddresses: sizes[1] },
+      {
+        id: VSWITCHES[0],
+        zone: ZONE,
+        cidr: "10.10.16.0/26",
+        availableAddresses: sizes[0],
+        ipv6Cidr: "fd00:10:0:1::/64",
+      },
+      {
+        id: VSWITCHES[1],
+        zone: ZONE,
+        cidr: "10.10.32.0/26",
+        availableAddresses: sizes[1],
+        ipv6Cidr: "fd00:10:0:2::/64",
+      },
       { id: "vsw-nodes", zone: ZONE, cidr: "10.10.0.0/28" },
     ],
-    instanceTypes: { [TYPE]: { eniQuantity: enis + 1, eniPrivateIpAddressQuantity: perEni } },
+    instanceTypes: {
+      [TYPE]: { eniQuantity: enis + 1, eniPrivateIpAddressQuantity: perEni, eniIpv6AddressQuantity: perEni },
+    },
     instances: [
       {
         id: INSTANCE,
@@ -66,7 +82,7 @@ export function topologyOf({ enis, perEni, sizes }: Setting): Topology {
         securityGroups: ["sg-nodes"],
       },
     ],
-    policies: { terway: DOCUMENTED_POLICY },
+    policies: { terway: ipStack === "ipv4" ? DOCUMENTED_POLICY : IPV6_POLICY },
     credentials: [{ accessKeyId: "LTAI5tSimulated", accessKeySecret: "secret", policy: "terway" }],
   };
   const parsed = parseTopology(JSON.stringify(file));
@@ -91,10 +107,11 @@ export function identityOf(primaryMac: string): NodeIdentity {
 const configs = new Map<string, LoadedConfig>();
 
 /** The agent's own reading of the text that a person would have written. */
-export function configOf({ enis, perEni }: Setting, config: Config): LoadedConfig {
+export function configOf({ enis, perEni, ipStack }: Setting, config: Config): LoadedConfig {
   const text = JSON.stringify({
     version: "1",
     vswitches: { [ZONE]: VSWITCHES },
+    ip_stack: ipStack,
     vswitch_selection_policy: config.policy,
     vswitch_retry_after: "60s",
     security_group: "sg-pods",

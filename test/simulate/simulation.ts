@@ -6,6 +6,7 @@
  */
 import { createModel } from "../../sim/model/model.ts";
 import { faultSchema } from "../../sim/model/faults.ts";
+import { attachmentKey } from "../../proto/attachment.ts";
 import { openCloudModel, START_MS } from "./cloud-caller.ts";
 import { openKernelModel } from "./kernel-model.ts";
 import { openNode, type Variant } from "./node.ts";
@@ -27,12 +28,17 @@ export type Outcome = {
   readonly refusals: ReadonlyMap<string, number>;
 };
 
+const LOSS_DOWN_MS = 1_000;
 /** How long everything may take to settle once the faults have stopped. */
 const SETTLE_MS = 2 * 3_600_000 + 600_000;
 const SETTLE_LOOK_MS = 60_000;
 
-/** `variant`: see `Variant`. Ends at the first broken promise. */
-export async function play(history: History, variant: Variant = (ports) => ports): Promise<Outcome> {
+/** `variant`: see `Variant`. Ends at the first broken promise. `settles`: everything has to settle in the end. */
+export async function play(
+  history: History,
+  variant: Variant = (ports) => ports,
+  settles = true,
+): Promise<Outcome> {
   const world = openWorld(history, variant);
   const { scheduler, promises, cloud } = world;
   for (const operation of history.operations) {
@@ -41,7 +47,7 @@ export async function play(history: History, variant: Variant = (ports) => ports
     promises.checkIntents(cloud.model, cloud.nowMs());
     begin(world, operation);
   }
-  if (promises.offences.length === 0) await settle(world);
+  if (settles && promises.offences.length === 0) await settle(world);
   return {
     offences: promises.offences,
     events: scheduler.events(),
@@ -115,6 +121,17 @@ function happen(world: World, happening: Happening): void {
       return disturbCloud(world, happening);
     case "tamper":
       return tamper(world, happening.what, happening.which);
+    case "deaf":
+      kernel.deaf.count = happening.changes;
+      return;
+    case "lose-lease":
+      for (const sandbox of runtime.sandboxes) {
+        if (sandbox.pod !== happening.pod || !store.rows().leases.delete(attachmentKey(sandbox.attachment)))
+          continue;
+        sandbox.damaged = true;
+        node.kill(1, LOSS_DOWN_MS);
+      }
+      return;
     case "disk":
       store.trouble.reason = "database or disk is full";
       scheduler.after(happening.forMs, () => {
@@ -123,6 +140,7 @@ function happen(world: World, happening: Happening): void {
       return;
     case "kernel-fails":
       kernel.failing.count = happening.calls;
+      kernel.failing.ordered += 1;
       return;
     case "kill":
       return node.kill(happening.effects, happening.downMs, happening.change);
@@ -182,6 +200,7 @@ async function settle(world: World): Promise<void> {
   for (const id of VSWITCHES) cloud.model.drain(id, undefined);
   store.trouble.reason = undefined;
   kernel.failing.count = 0;
+  kernel.deaf.count = 0;
   node.wake();
   let left: readonly string[] = [];
   for (let ms = 0; ms < SETTLE_MS && promises.offences.length === 0; ms += SETTLE_LOOK_MS) {

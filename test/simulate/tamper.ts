@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { isIpv6 } from "../../proto/addr6.ts";
+import { attachmentKey } from "../../proto/attachment.ts";
 import { type Tampering } from "./operations.ts";
 import { type World } from "./world.ts";
 
@@ -14,41 +16,84 @@ export function tamper(world: World, what: Tampering, which: number): void {
       const enis = ownEnis(world);
       const eni = enis[which % Math.max(1, enis.length)];
       if (eni === undefined) return;
-      damage(world, eni.addresses);
-      for (const address of eni.addresses) promises.taken.set(address, "gone");
+      const all = [...eni.addresses, ...eni.ipv6Addresses];
+      damage(world, all);
+      for (const address of all) promises.taken.set(address, "gone");
       cloud.model.happen({ kind: "deleteEni", eni: eni.id }, cloud.nowMs());
       return;
     }
     case "address": {
-      const pairs = ownEnis(world).flatMap(({ id, addresses }) =>
-        addresses.slice(1).map((address) => ({ id, address })),
+      const pairs = ownEnis(world).flatMap(({ id, addresses, ipv6Addresses }) =>
+        [...addresses.slice(1), ...ipv6Addresses].map((address) => ({ id, address })),
       );
-      const pair = pairs[which % Math.max(1, pairs.length)];
+      const pair = pickOf(pairs, which);
       if (pair === undefined) return;
-      damage(world, [pair.address]);
-      promises.taken.set(pair.address, "going");
-      const parameters = { NetworkInterfaceId: pair.id, "PrivateIpAddress.1": pair.address };
-      cloud.submit("UnassignPrivateIpAddresses", parameters, () => undefined);
+      const { id, address } = pair;
+      damage(world, [address]);
+      promises.taken.set(address, "going");
+      const [action, list] = isIpv6(address)
+        ? (["UnassignIpv6Addresses", "Ipv6Address.1"] as const)
+        : (["UnassignPrivateIpAddresses", "PrivateIpAddress.1"] as const);
+      cloud.submit(action, { NetworkInterfaceId: id, [list]: address }, () => undefined);
       return;
     }
-    case "link":
+    case "link": {
+      const link = pickOf([...kernel.tables.links.values()], which);
+      if (link === undefined) return;
+      damage(world, link.addresses);
+      kernel.tamper({ kind: "link", hostName: link.hostName });
+      return;
+    }
+    case "down":
     case "route": {
-      const links = [...kernel.tables.links.values()];
-      const link = links[which % Math.max(1, links.length)];
+      const link = pickOf([...kernel.tables.links.values()], which);
       const [address] = link?.addresses ?? [];
       if (link === undefined || address === undefined) return;
-      damage(world, link.addresses);
-      kernel.tamper(what === "link" ? { kind: "link", hostName: link.hostName } : { kind: "route", address });
+      expectMended(world, [link.hostName]);
+      kernel.tamper(what === "down" ? { kind: "down", hostName: link.hostName } : { kind: "route", address });
       return;
     }
     case "rule": {
-      const slots = [...kernel.tables.eniRules];
-      const slot = slots[which % Math.max(1, slots.length)];
+      const slot = pickOf([...kernel.tables.eniRules], which);
       if (slot !== undefined) kernel.tamper({ kind: "eni-rule", slot });
       return;
     }
+    case "pods-rule":
+      kernel.tamper({ kind: "pods-rule" });
+      return;
+    case "table":
+      expectMended(world, [...kernel.tables.links.keys()]);
+      kernel.tamper({ kind: "table" });
+      return;
     default:
       what satisfies never;
+  }
+}
+
+function pickOf<Item>(items: readonly Item[], which: number): Item | undefined {
+  return items[which % Math.max(1, items.length)];
+}
+
+/** An agent that serves all the while makes it again within this time. */
+const MEND_MS = 5_000;
+
+/** Of pods that run. A pod whose ADD is under way is made whole by the look at all pods, minutes later. */
+function expectMended(world: World, hostNames: readonly string[]): void {
+  const { runtime, kernel, node, scheduler, promises } = world;
+  const life = node.serving()?.life;
+  const failures = kernel.failing.ordered;
+  for (const sandbox of runtime.sandboxes) {
+    const index = kernel.tables.links.get(sandbox.hostName)?.index;
+    if (index === undefined || !hostNames.includes(sandbox.hostName)) continue;
+    sandbox.tampered = true;
+    if (sandbox.phase !== "running" || life === undefined || kernel.failing.count > 0) continue;
+    scheduler.after(MEND_MS, () => {
+      const link = kernel.tables.links.get(sandbox.hostName);
+      const isSame = node.serving()?.life === life && kernel.failing.ordered === failures;
+      if (!isSame || link?.index !== index || sandbox.damaged || sandbox.phase !== "running") return;
+      if (!kernel.isPassing(link))
+        promises.add(`promise 7: ${link.hostName} is not mended ${MEND_MS} ms after it was tampered with`);
+    });
   }
 }
 
@@ -58,11 +103,13 @@ function ownEnis({ cloud, foreign }: World) {
     .enis.filter(({ type, id, status }) => type === "Secondary" && !foreign.has(id) && status === "InUse");
 }
 
-/** Whoever has one of these addresses, or may be about to be told of it. */
-function damage({ runtime, kernel }: World, addresses: readonly string[]): void {
+/** Whoever has one of these addresses, also unused beside its IPv6 address, or may be about to be told of it. */
+function damage({ runtime, kernel, store }: World, addresses: readonly string[]): void {
+  const { leases } = store.rows();
   for (const sandbox of runtime.sandboxes) {
     const link = kernel.tables.links.get(sandbox.hostName);
-    if (link === undefined || link.addresses.some((address) => addresses.includes(address)))
-      sandbox.damaged = true;
+    const lease = leases.get(attachmentKey(sandbox.attachment));
+    const kept: readonly string[] = [...(link?.addresses ?? []), lease?.address ?? "", lease?.address6 ?? ""];
+    if (link === undefined || kept.some((address) => addresses.includes(address))) sandbox.damaged = true;
   }
 }

@@ -43,12 +43,12 @@ function cloudDifferences({ foreign }: World, pool: Pool, { enis }: CloudState):
       if (state.kind !== "ready") return [`the ENI in slot ${slot} is ${state.kind}`];
       return facts !== undefined && there.has(facts.id) ? [] : [`slot ${slot} has an ENI that is gone`];
     }),
-    ...ours.flatMap(({ id, status, addresses }) => {
+    ...ours.flatMap(({ id, status, addresses, ipv6Addresses }) => {
       const eni = known.get(id);
       if (eni === undefined) return [`leak: the ENI ${id} (${status}) is in the cloud, and nobody knows it`];
       if (status !== "InUse") return [`${id} is ${status}`];
       const held = [...eni.addresses.keys()].map(String).sort().join();
-      const real = addresses.map(String).sort().join();
+      const real = [...addresses, ...ipv6Addresses].map(String).sort().join();
       return held === real ? [] : [`leak: ${id} has ${real}, the pool knows ${held}`];
     }),
   ];
