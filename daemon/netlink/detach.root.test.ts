@@ -56,6 +56,16 @@ afterEach(async () => {
 describe("detachPod(), when it has answered", () => {
   beforeEach(() => start(NEVER));
 
+  it("has doomed the link under whatever name somebody gave it", async () => {
+    const [renamed, other] = [await attached(0, 20), await attached(0, 21)];
+    sh(`ip -n ${lab.node} link set ${renamed.hostName} name mine0`);
+    must(await kernel.detachPod(renamed));
+    expect(hostLinks()).toMatch(/mine0@.* group 21505 /);
+    expect(lab.pings(lab.nameOf(renamed), FAR_ADDRESS)).toBe(false);
+    expect(lab.pings(lab.nameOf(other), FAR_ADDRESS)).toBe(true);
+    must(await kernel.detachPod(other));
+  });
+
   it("lets nobody reach or use the address, also when another pod has it and a process lives on", async () => {
     const [old, other] = [await attached(0, 20), await attached(1, 20)];
     const oldName = lab.nameOf(old);

@@ -111,8 +111,10 @@ describe("openKernel()", () => {
     const deletions = kernel.linkDeletions();
     const gone = await Promise.all(pods.map((pod) => kernel.detachPod(pod)));
     expect(gone.filter(({ ok }) => !ok)).toEqual([]);
-    await expect.poll(() => kernel.linkDeletions() - deletions).toBe(1);
-    expect(sh(`ip -n ${lab.node} -br link`)).not.toMatch(/tw1x21/);
+    const left = (): number => sh(`ip -n ${lab.node} -br link`).match(/^tw[01]x\d+@/gm)?.length ?? 0;
+    await expect.poll(left, { timeout: 10_000 }).toBe(1);
+    // Together, and not one by one, however slow the machine is.
+    expect(kernel.linkDeletions() - deletions).toBeLessThan(10);
     expect(must(await kernel.podTraces())).toEqual([{ address: "10.0.1.20", hostName: "tw0x20" }]);
   });
 

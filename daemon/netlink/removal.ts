@@ -9,14 +9,15 @@
  */
 import { isIpv6 } from "../../proto/addr6.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
-import { addressesOf, GROUP, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
+import { addressesOf, GROUP, podAlias, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
 import { podElements } from "../core/datapath/pod-plan.ts";
 import { ifbName } from "../core/datapath/traffic.ts";
 import { type PodAddresses } from "../core/kernel.ts";
 import { removePlan } from "./apply.ts";
 import { type Answer, answerFault, type Client, GONE, REQUESTS_MAX } from "./client.ts";
 import { hostPrefix } from "./codec/ip.ts";
-import { decodeLink, getLink, type Link, RTM_LINK, setLink } from "./codec/link.ts";
+import { dumpLinks } from "./codec/dump.ts";
+import { decodeLink, decodeLinkLabel, getLink, type Link, RTM_LINK, setLink } from "./codec/link.ts";
 import { deleteNeighbour } from "./codec/neighbour.ts";
 import { nftBatch } from "./codec/nft-element.ts";
 import { type Request } from "./codec/request.ts";
@@ -116,7 +117,7 @@ type OurLink = { readonly index: number; readonly name: string; readonly address
 /** `ifbs`: names of devices that pods' packets are delayed on; such a device outlives a link that went with its namespace. */
 type OurLinks = { readonly links: readonly OurLink[]; readonly ifbs: readonly string[] };
 
-/** Those of the pods' links that are there, and are ours. */
+/** Those of the pods' links that are there, and are ours; whoever has none by its name is looked for. */
 async function ourLinks(client: Client, pods: readonly Leaving[]): Promise<Result<OurLinks>> {
   const [links, ifbs]: [OurLink[], string[]] = [[], []];
   const wanted = pods.flatMap((pod) => [
@@ -135,7 +136,25 @@ async function ourLinks(client: Client, pods: readonly Leaving[]): Promise<Resul
     if (isIfb) ifbs.push(name);
     else links.push({ index: link.index, name, addresses: pod.addresses });
   }
-  return ok({ links, ifbs });
+  const named = new Set(links.map(({ addresses }) => addresses));
+  const nameless = pods.filter(({ addresses }) => !named.has(addresses));
+  if (nameless.length === 0) return ok({ links, ifbs });
+  const renamed = await renamedLinks(client, nameless);
+  return renamed.ok ? ok({ links: [...links, ...renamed.value], ifbs }) : renamed;
+}
+
+/** Links that somebody gave another name: their alias says for whom they were made. */
+async function renamedLinks(client: Client, pods: readonly Leaving[]): Promise<Result<readonly OurLink[]>> {
+  const labels = await client.dump("ip link show", dumpLinks({ kind: "veth" }), decodeLinkLabel);
+  if (!labels.ok) return labels;
+  const wanted = new Map(pods.map(({ addresses }) => [podAlias(addresses), addresses]));
+  return ok(
+    labels.value.flatMap(({ index, name, group, alias }) => {
+      const addresses = alias === undefined ? undefined : wanted.get(alias);
+      const isIt = addresses !== undefined && name !== undefined && group === GROUP.pods;
+      return isIt ? [{ index, name, addresses }] : [];
+    }),
+  );
 }
 
 /** Ours, also where its pod is gone already. */
@@ -159,8 +178,8 @@ async function unmap(
   pods: readonly Leaving[],
   links: readonly OurLink[],
 ): Promise<Result<void>> {
-  const there = new Set(links.map(({ name }) => name));
-  const orphans = pods.filter(({ hostName }) => !there.has(hostName));
+  const there = new Set(links.map(({ addresses }) => addresses));
+  const orphans = pods.filter(({ addresses }) => !there.has(addresses));
   const [unmapped, removed] = await Promise.all([
     unmapLinks(client, links),
     orphans.length === 0
