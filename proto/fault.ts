@@ -60,8 +60,8 @@ export type Fault =
       readonly target: string;
       readonly reason: string;
     }
-  /** The metadata service (100.100.100.200) gave no usable answer. */
-  | { readonly kind: "metadata"; readonly path: string; readonly reason: string }
+  /** The metadata service (100.100.100.200) gave no usable answer; `isAbsent`: it answered that there is no such thing. */
+  | { readonly kind: "metadata"; readonly path: string; readonly reason: string; readonly isAbsent?: true }
   /** A system call on links, routes, rules or nftables failed. */
   | { readonly kind: "kernel"; readonly op: string; readonly errno: string; readonly extAck?: string }
   /** A device of the node that is not ours stands in the way. `owner`: who makes such devices. */

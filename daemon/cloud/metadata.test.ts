@@ -260,7 +260,12 @@ describe("openMetadata()", () => {
     expect(await at.metadata.roleCredentials()).toMatchObject({ ok: true, value: { expiresAtMs } });
     at.clock.nowMs = expiresAtMs;
     expect(await at.metadata.roleCredentials()).toEqual(
-      failed({ kind: "metadata", path: ROLE, reason: "no RAM role is attached to this instance" }),
+      failed({
+        kind: "metadata",
+        path: ROLE,
+        reason: "no RAM role is attached to this instance",
+        isAbsent: true,
+      }),
     );
   });
 

@@ -192,7 +192,8 @@ async function readRole(read: Read, now: () => number): Promise<Result<Entry<Rol
   if (!listed.ok) return listed;
   const name = listed.value?.split("\n")[0]?.trim() ?? "";
   if (name === "") {
-    return failed({ kind: "metadata", path: ROLE_PATH, reason: "no RAM role is attached to this instance" });
+    const reason = "no RAM role is attached to this instance";
+    return failed({ kind: "metadata", path: ROLE_PATH, reason, isAbsent: true });
   }
   const path = ROLE_PATH + name;
   const document = await read(path);

@@ -182,7 +182,12 @@ describe("openCredentials()", () => {
   });
 
   it("says that there are none, and why the role gave none", async () => {
-    const fault = { kind: "metadata", path: "ram/security-credentials/", reason: "404" } as const;
+    const fault = {
+      kind: "metadata",
+      path: "ram/security-credentials/",
+      reason: "404",
+      isAbsent: true,
+    } as const;
     expect(await current({ fetchRoleCredentials: async () => failed(fault) })).toEqual(
       failed({
         kind: "cloud",
@@ -195,6 +200,11 @@ describe("openCredentials()", () => {
           "create the Secret alibaba-addon-secret with access-key-id and access-key-secret, or give the instance a RAM role",
       }),
     );
+  });
+
+  it("does not take a metadata service that is down for an instance without a role", async () => {
+    const fault = { kind: "metadata", path: "ram/security-credentials/", reason: "HTTP 503" } as const;
+    expect(await current({ fetchRoleCredentials: async () => failed(fault) })).toEqual(failed(fault));
   });
 });
 

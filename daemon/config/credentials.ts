@@ -66,7 +66,10 @@ export function openCredentials(options: CredentialOptions): CredentialProvider 
       if (!found.ok) return found;
       if (found.value !== undefined) return ok(found.value);
       const role = await options.fetchRoleCredentials();
-      return role.ok ? ok(ofRole(role.value)) : failed(noneAtAll(options.secretDir, role.fault));
+      if (role.ok) return ok(ofRole(role.value));
+      // A service that does not answer says nothing about the role.
+      const isDown = role.fault.kind === "metadata" && role.fault.isAbsent !== true;
+      return failed(isDown ? role.fault : noneAtAll(options.secretDir, role.fault));
     },
   };
 }
