@@ -9,6 +9,7 @@ import { type Attachment } from "../../../proto/attachment.ts";
 import { describeFault, type Fault } from "../../../proto/fault.ts";
 import { wantsPairs } from "../ip-stack.ts";
 import { type Draft, type DraftEni, dropEni, edit, note, setAside } from "./draft.ts";
+import { awaited } from "./awaited.ts";
 import { type AddressState, type Eni, type Granted, type Pool } from "./model.ts";
 import { countOf, idleOf } from "./pairs.ts";
 
@@ -163,12 +164,14 @@ export function serve(draft: Draft): void {
   }
   const left = pool.waiting.slice(served);
   const overdue = left.filter((waiter) => waiter.deadlineMs <= nowMs);
+  const lastFault = pool.lastFault ?? pool.survey.fault?.fault;
+  const cause = lastFault === undefined ? awaited(pool) : describeFault(lastFault);
   for (const { attachment, sinceMs } of overdue)
     refuse(draft, attachment, {
       kind: "deadline",
       what: "getting an address for the pod",
       waitedMs: nowMs - sinceMs,
-      ...becauseOf(pool.lastFault ?? pool.survey.fault?.fault),
+      ...(cause !== undefined && { cause }),
     });
   pool.waiting = overdue.length === 0 ? left : left.filter((waiter) => waiter.deadlineMs > nowMs);
 }

@@ -213,6 +213,19 @@ describe("exhausted vSwitches", () => {
     expect(node.calls.length).toBe(calls);
   });
 
+  it("say when they have room again", () => {
+    const { node, cloud } = nodeOn([[A, 8]]);
+    const taken = cloud.vpc.free.get(A)?.splice(0) ?? [];
+    node.add("a");
+    node.run(5_000);
+    const said = (): string[] => node.notes.filter((text) => text.includes("room"));
+    node.run(600_000);
+    expect([node.refusals.size, said()]).toEqual([1, []]);
+    cloud.vpc.free.get(A)?.push(...taken);
+    node.run(600_000);
+    expect(said()).toEqual(["info: vSwitch vsw-a has room again: 8 addresses"]);
+  });
+
   it("are not asked at all where they are known to be empty", () => {
     const { node } = nodeOn([[A, 0]]);
     node.add("a");

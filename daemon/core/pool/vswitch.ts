@@ -129,6 +129,8 @@ export function onVSwitchesDescribed(draft: Draft, views: readonly VSwitchView[]
     const isNewer = isBlocked && block.sinceMs >= askedMs;
     const isForOtherReason = isBlocked && vSwitch.view.availableAddresses > 0;
     if (isNewer) continue;
+    if (block !== undefined && view.availableAddresses > 0 && !isForOtherReason)
+      note(draft, "info", `vSwitch ${view.id} has room again: ${view.availableAddresses} addresses`);
     replace(draft, view.id, () => {
       if (view.availableAddresses > 0) return isForOtherReason ? { view, block } : { view };
       // All blocks end together, so that one question serves them.
