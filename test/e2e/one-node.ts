@@ -74,11 +74,11 @@ export async function openOneNode(
       return pod;
     },
     async snapshot() {
-      const { vSwitches, enis, broken } = await simulator.state();
+      const { vSwitches, enis } = await simulator.state();
       const cloud = {
         vSwitches: vSwitches.map(({ id, used }) => `${id}: ${used} used`),
         enis: enis.map(({ id, status, addresses }) => `${id} ${status} ${addresses.join(" ")}`),
-        broken: broken.map(({ detail }) => detail),
+        broken: await simulator.brokenInvariants(),
       };
       return {
         ...(await networkSnapshot(["ip", "netns", "exec", node.namespace])),
