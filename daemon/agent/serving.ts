@@ -155,7 +155,12 @@ export async function openServing(
       status: () => status.status(),
     },
     pool: loop.pool,
-    clean: () => kernel.cleanHost(),
+    async clean() {
+      // A repair would make again what is taken away.
+      drift[Symbol.dispose]();
+      await status.end();
+      return kernel.cleanHost();
+    },
   };
 }
 

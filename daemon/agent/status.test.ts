@@ -69,6 +69,26 @@ describe("openStatus()", () => {
     expect(await watch.status()).toEqual(ok(undefined));
   });
 
+  it("mends nothing any more once it has ended, and has ended when no look is under way", async () => {
+    using lab = openLab().loop;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const datapath: Datapath = { missing: ["rule"], mends: true, asked: [], gate: promise };
+    using watch = open(lab.pool, datapath);
+    const asked = watch.status();
+    expect(datapath.asked).toEqual(["check pods"]);
+    let ended = false;
+    const end = (async () => {
+      await watch.end();
+      ended = true;
+    })();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(ended).toBe(false);
+    resolve();
+    await Promise.all([end, asked]);
+    await vi.advanceTimersByTimeAsync(CHECK_AGE_MAX_MS + 2000);
+    expect(datapath.asked).toEqual(["check pods"]);
+  });
+
   it("does not wait for a look that takes long", async () => {
     using lab = openLab().loop;
     const { promise, resolve } = Promise.withResolvers<void>();

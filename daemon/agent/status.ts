@@ -40,12 +40,16 @@ export type StatusWatch = Disposable & {
   readonly suspect: (pods: boolean) => void;
   /** The answer to the CNI command, within `LOOK_WAIT_MS`. */
   readonly status: () => Promise<Result<void>>;
+  /** Looks at nothing any more and mends nothing; resolves when what is under way has ended. */
+  readonly end: () => Promise<void>;
 };
 
 /** How often it is seen whether a look is due. */
 const POLL_MS = 2000;
 /** How long an answer waits for a look that is under way because the last one is too old. */
 const LOOK_WAIT_MS = 200;
+
+type Happening<Event = StatusEvent> = Event extends StatusEvent ? Omit<Event, "nowMs"> : never;
 
 export function openStatus(options: StatusOptions): StatusWatch {
   const { nowMs, log, timers = SYSTEM_TIMERS } = options;
@@ -54,8 +58,6 @@ export function openStatus(options: StatusOptions): StatusWatch {
   let said = "fine";
   let closed = false;
 
-  type Happening<Event = StatusEvent> = Event extends StatusEvent ? Omit<Event, "nowMs"> : never;
-
   function dispatch(happening: Happening): void {
     if (closed) return;
     const next = stepStatus(state, { ...happening, nowMs: nowMs() });
@@ -63,11 +65,7 @@ export function openStatus(options: StatusOptions): StatusWatch {
     for (const effect of next.effects)
       looking = carryOut(effect).catch((error: unknown) => {
         options.onBug(error);
-        dispatch(
-          effect.kind === "mend"
-            ? { kind: "mended" }
-            : { kind: "checked", differences: [`the datapath could not be looked at: ${String(error)}`] },
-        );
+        dispatch(afterBug(effect, error));
       });
     const now = verdict(state, nowMs());
     const saying = now.ok ? "fine" : now.fault.kind;
@@ -100,6 +98,10 @@ export function openStatus(options: StatusOptions): StatusWatch {
       dispatch({ kind: "ticked" });
     });
   let timer = poll();
+  const close = (): void => {
+    closed = true;
+    timer[Symbol.dispose]();
+  };
   return {
     onPool,
     suspect: (pods) => dispatch({ kind: "suspected", pods }),
@@ -109,9 +111,15 @@ export function openStatus(options: StatusOptions): StatusWatch {
       if (state.doing === "checking") await Promise.race([looking, sleep(timers, LOOK_WAIT_MS)]);
       return verdict(state, nowMs());
     },
-    [Symbol.dispose]() {
-      closed = true;
-      timer[Symbol.dispose]();
+    async end() {
+      close();
+      await looking;
     },
+    [Symbol.dispose]: close,
   };
+}
+
+function afterBug({ kind }: StatusEffect, error: unknown): Happening {
+  if (kind === "mend") return { kind: "mended" };
+  return { kind: "checked", differences: [`the datapath could not be looked at: ${String(error)}`] };
 }
