@@ -273,6 +273,13 @@ describe("an ENI that leaves", () => {
     ]);
   });
 
+  it("that was taken for detached, and is Detaching for long, is asked to detach again", () => {
+    const taken = leaving("deleting", { unsure: true });
+    const view = viewOf(taken, "Detaching");
+    expect(kinds(looked(poolOf([taken]), [view], 20_000, 20_999).effects)).toEqual([]);
+    expect(kinds(looked(poolOf([taken]), [view], 20_000, 21_000).effects)).toContain("detach-eni");
+  });
+
   it("that is missing is gone, unless it is so new that it may not be visible yet", () => {
     const old = leaving("deleting", { unsure: true });
     expect(looked(poolOf([old]), [], 2_000, 2_100).pool.enis.size).toBe(0);

@@ -71,7 +71,7 @@ export function onView(draft: Draft, eni: KnownEni, view: EniView, asked: Asked)
       return;
     case "deleting":
       if (!isOurs) leaveIfSure(draft, eni, askedMs);
-      else if (view.status === "InUse") startDetach(draft, eni);
+      else if (view.status === "InUse" || isStuckDetaching(draft, state, view)) startDetach(draft, eni);
       else lookAtLeaving(draft, eni, view.status === "Available");
       return;
     default:
@@ -200,6 +200,15 @@ function onViewOfReady(
 /** Nobody is on it, and it is not somebody else's. */
 function canLeave(eni: KnownEni): boolean {
   return !isBusy(eni) && eni.borrowed !== true;
+}
+
+/** It was taken for detached by a view that was late, and its detachment does not end: only asking for that again helps. */
+function isStuckDetaching(
+  { nowMs }: Draft,
+  state: Extract<EniState, { readonly kind: "deleting" }>,
+  view: EniView,
+): boolean {
+  return view.status === "Detaching" && state.call === undefined && nowMs - state.sinceMs >= STUCK_MS;
 }
 
 /** `isAsBefore`: the view shows nothing of what was asked for. */
