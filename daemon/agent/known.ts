@@ -6,6 +6,7 @@
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { type Cloud, type EniView, type NodeIdentity } from "../core/cloud.ts";
 import { vSwitchesOf } from "../core/config/eni-conf.ts";
+import { type EniMetadata } from "../core/metadata.ts";
 import { type IpStack } from "../core/ip-stack.ts";
 import { type Limits, type PoolSettings } from "../core/pool/model.ts";
 import { decideBounds } from "../core/quota/decide-bounds.ts";
@@ -19,6 +20,7 @@ import { poolSettings } from "./settings.ts";
 
 export type Known = {
   readonly cloud: Cloud;
+  readonly metadata: EniMetadata;
   readonly node: NodeIdentity;
   readonly facts: Facts;
   readonly records: Records;
@@ -47,14 +49,19 @@ export async function learnFacts(
   if (!configured.ok) return failed({ text: `${configured.fault.reason}\n  ${configured.fault.remedy}` });
   const credentials = openNodeCredentials(config, args.secretDir, metadata);
   const cloud = stack.use(openNodeCloud(config, config.eni.region ?? node.region, credentials, log));
-  return learnAbout(options, store, { cloud, node, configured: configured.value });
+  return learnAbout(options, store, { cloud, metadata, node, configured: configured.value });
 }
 
 /** The rest, of a node whose identity is known. */
 export async function learnAbout(
   { config, log }: Pick<EniNodeOptions, "config" | "log">,
   store: Store,
-  { cloud, node, configured }: Pick<Known, "cloud" | "node"> & Pick<Facts, "configured">,
+  {
+    cloud,
+    metadata,
+    node,
+    configured,
+  }: Pick<Known, "cloud" | "metadata" | "node"> & Pick<Facts, "configured">,
 ): Promise<Result<Known, StartFault>> {
   const stored = store.load();
   const former = storedFacts(stored);
@@ -91,6 +98,7 @@ export async function learnAbout(
   const settings = poolSettings(config.eni, bounds, node, facts.value.securityGroups);
   return ok({
     cloud,
+    metadata,
     node,
     facts: facts.value,
     records,

@@ -22,6 +22,7 @@ import { type Known, learnFacts } from "./known.ts";
 import { openMtu } from "./mtu.ts";
 import { type EniNodeOptions } from "./node-options.ts";
 import { recordsOf } from "./persist.ts";
+import { keepReconciled } from "./reconcile.ts";
 import { recoverStore } from "./rebuild.ts";
 import { type Base, openBase, openServing, type Running, type ServingBase, type Supply } from "./serving.ts";
 import { drainSettings } from "./settings.ts";
@@ -140,14 +141,20 @@ export function eniSupply(
     addTimeoutMs: config.eni.addTimeoutMs,
     onEnis: true,
     datapathOf: ({ pods, pool }) => openDatapath({ kernel, pods, pool, vSwitchOf, mtuOf: mtu.ofDevice, log }),
-    begin({ dispatch, pool }) {
-      const { enis } = known;
+    begin(loop) {
+      const { enis, metadata, node } = known;
+      const { dispatch, pool } = loop;
+      const { timers } = host;
+      const onBug = (error: unknown): void =>
+        log.error({ err: error }, "a look at all sources failed by a bug");
       if (!args.drain) stack.use(keepOrphansAway(orphansOptions(options, host, known, pool)));
       dispatch(
         enis === undefined
           ? { kind: "ticked" }
           : { kind: "described", scope: { by: "instance" }, views: enis },
       );
+      const { primaryMac } = node;
+      if (!args.drain) stack.use(keepReconciled({ kernel, metadata, primaryMac, loop, timers, log, onBug }));
     },
   };
 }

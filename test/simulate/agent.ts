@@ -16,6 +16,7 @@ import { openBudget } from "../../daemon/cloud/budget.ts";
 import { type Caller } from "../../daemon/cloud/call.ts";
 import { openCloud } from "../../daemon/cloud/cloud.ts";
 import { type LoadedConfig } from "../../daemon/config/load.ts";
+import { type EniMetadata } from "../../daemon/core/metadata.ts";
 import { type NodeIdentity } from "../../daemon/core/cloud.ts";
 import { type Spool, type SpoolOptions } from "../../daemon/spool/spool.ts";
 import { type Store } from "../../daemon/store/store.ts";
@@ -32,6 +33,7 @@ export type Ports = {
   /** The kernel as it is asked before something is given back to the cloud. */
   readonly releaseKernel: ServingBase["kernel"];
   readonly caller: Caller;
+  readonly metadata: EniMetadata;
   readonly spoolFor: (carryOut: SpoolOptions["carryOut"]) => Spool;
 };
 
@@ -84,7 +86,12 @@ export async function startAgent(
     }),
   );
   const options = { args: ARGUMENTS, log, config, stop: new AbortController().signal };
-  const known = await learnAbout(options, store, { cloud, node, configured: VSWITCHES });
+  const known = await learnAbout(options, store, {
+    cloud,
+    metadata: ports.metadata,
+    node,
+    configured: VSWITCHES,
+  });
   if (!known.ok) return known;
   const late: ServingBase["late"] = {};
   const spool = ports.spoolFor(

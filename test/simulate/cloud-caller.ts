@@ -6,7 +6,9 @@
  */
 import { type Caller, type CallReport } from "../../daemon/cloud/call.ts";
 import { flatten } from "../../daemon/cloud/sdk.ts";
-import { failed, ok } from "../../proto/result.ts";
+import { failed, ok, type Result } from "../../proto/result.ts";
+import { readEnis } from "../../daemon/cloud/metadata-enis.ts";
+import { type EniMetadata } from "../../daemon/core/metadata.ts";
 import { type FabricChange } from "../../sim/model/fabric.ts";
 import { type Model } from "../../sim/model/model.ts";
 import { type Parameters } from "../../sim/model/parameters.ts";
@@ -14,9 +16,13 @@ import { type ApiRequest } from "../../sim/model/submit.ts";
 import { type Reply } from "../../sim/model/world.ts";
 import { type Life } from "./life.ts";
 import { type Scheduler } from "./scheduler.ts";
+import { INSTANCE } from "./setting.ts";
 
 /** When the model's clock begins: 2026-01-01. */
 export const START_MS = 1_767_225_600_000;
+
+/** All items of all ENIs. */
+const METADATA_MS = 20;
 
 export type CloudModel = {
   readonly model: Model;
@@ -30,6 +36,8 @@ export type CloudModel = {
   ) => void;
   /** To be called after whatever else was changed in the model. */
   readonly catchUp: () => void;
+  /** The metadata service for one life of the agent. */
+  readonly metadataFor: (life: Life) => EniMetadata;
   /** The transport for one life of the agent. `onCall` sees each request when it leaves. */
   readonly callerFor: (life: Life, timeoutMs: number, onCall: (request: SentCall) => void) => Caller;
 };
@@ -78,6 +86,16 @@ export function openCloudModel(
     nowMs,
     submit,
     catchUp,
+    metadataFor: (life) => ({
+      enis: () =>
+        new Promise((resolve) => {
+          scheduler.after(METADATA_MS * (1 + scheduler.random.unit()), () => {
+            if (!life.spend()) return;
+            // All items in one event: it keeps histories short, and nothing can happen in between.
+            void readEnis(async (path) => metadataItem(model, path, nowMs())).then(resolve);
+          });
+        }),
+    }),
     callerFor: (life, timeoutMs, onCall) => ({
       call: ({ action, parameters }) =>
         new Promise((resolve) => {
@@ -96,6 +114,17 @@ export function openCloudModel(
       close: () => undefined,
     }),
   };
+}
+
+/** As the agent's reader of items has it, repetitions left out. */
+function metadataItem(model: Model, item: string, nowMs: number): Result<string | undefined> {
+  const path = `/latest/meta-data/${item}`;
+  const request = { instance: INSTANCE, method: "GET", path, token: undefined, ttlSeconds: undefined };
+  const { status, body } = model.metadata(request, nowMs, nowMs);
+  if (status === 404) return ok(undefined);
+  return status === 200
+    ? ok(body)
+    : failed({ kind: "metadata", path: item, reason: `HTTP ${status}, tried 12 times` });
 }
 
 /** As the SDK reports it: what is not a success is thrown, with the cloud's code or that of the system. */

@@ -111,6 +111,7 @@ export function openNode(parts: NodeParts): Node {
       store: storeFor(life, store.open(boot()), parts),
       kernel: port,
       releaseKernel: port,
+      metadata: parts.cloud.metadataFor(life),
       caller: parts.cloud.callerFor(life, configOf(setting, config).eni.cloudTimeoutMs, parts.onCall),
       spoolFor: (carryOut) => parts.spool.portFor(life, carryOut),
     });

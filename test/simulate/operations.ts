@@ -52,6 +52,8 @@ export type Happening =
     }
   /** Describe shows the past for so long; 0: the present again. */
   | { readonly kind: "stale"; readonly lagMs: number }
+  /** The metadata service shows changes so much later from now on (0: as usual again), or does not answer so many requests. */
+  | { readonly kind: "metadata"; readonly lagMs: number; readonly errors: number }
   /** Others take all but so many addresses of a vSwitch; -1: they give them back. */
   | { readonly kind: "exhaust"; readonly vSwitch: 0 | 1; readonly leave: number }
   | { readonly kind: "foreign-eni"; readonly attached: boolean }
@@ -207,6 +209,15 @@ const WEIGHTS: readonly [
     }),
   ],
   ["stale", 2, (random) => ({ kind: "stale", lagMs: random.pick([0, 0, 1_500, 20_000, 150_000, 600_000]) })],
+  [
+    "metadata",
+    2,
+    (random) => ({
+      kind: "metadata",
+      lagMs: random.pick([0, 0, 20_000, 150_000, 600_000]),
+      errors: random.pick([0, 0, 1, 20]),
+    }),
+  ],
   [
     "exhaust",
     1,

@@ -116,6 +116,7 @@ function happen(world: World, happening: Happening): void {
     case "cloud":
     case "stuck":
     case "stale":
+    case "metadata":
     case "exhaust":
     case "foreign-eni":
       return disturbCloud(world, happening);
@@ -157,7 +158,7 @@ function happen(world: World, happening: Happening): void {
 
 type Disturbance = Extract<
   Happening,
-  { readonly kind: "cloud" | "stuck" | "stale" | "exhaust" | "foreign-eni" }
+  { readonly kind: "cloud" | "stuck" | "stale" | "metadata" | "exhaust" | "foreign-eni" }
 >;
 
 function disturbCloud({ cloud, foreign }: World, happening: Disturbance): void {
@@ -174,6 +175,11 @@ function disturbCloud({ cloud, foreign }: World, happening: Disturbance): void {
       return;
     case "stale":
       model.changeLatencies({ visibility: { minMs: 0, maxMs: happening.lagMs + 300 } });
+      return;
+    case "metadata":
+      model.changeLatencies({ metadata: { minMs: 0, maxMs: happening.lagMs + 1_500 } });
+      if (happening.errors > 0)
+        model.addFault(faultSchema.parse({ kind: "metadataError", status: 500, times: happening.errors }));
       return;
     case "exhaust":
       model.drain(VSWITCHES[happening.vSwitch], happening.leave < 0 ? undefined : happening.leave);
@@ -196,7 +202,7 @@ function disturbCloud({ cloud, foreign }: World, happening: Disturbance): void {
 async function settle(world: World): Promise<void> {
   const { scheduler, promises, kernel, cloud, store, node, runtime } = world;
   cloud.model.clearFaults();
-  cloud.model.changeLatencies({ visibility: { minMs: 0, maxMs: 300 } });
+  cloud.model.changeLatencies({ visibility: { minMs: 0, maxMs: 300 }, metadata: { minMs: 0, maxMs: 1_500 } });
   for (const id of VSWITCHES) cloud.model.drain(id, undefined);
   store.trouble.reason = undefined;
   kernel.failing.count = 0;

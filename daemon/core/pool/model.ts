@@ -289,6 +289,13 @@ export type PoolEvent = { readonly nowMs: number } & (
   | ({ readonly kind: "detach-failed"; readonly failure: CloudFailure } & OfEni)
   | ({ readonly kind: "delete-accepted" } & OfEni)
   | ({ readonly kind: "delete-failed"; readonly failure: CloudFailure } & OfEni)
+  /** `hold`: the kernel uses them without a lease. `ask`, `survey`: what the API is to be asked for. */
+  | {
+      readonly kind: "reconciled";
+      readonly hold: readonly IpAddress[];
+      readonly ask: readonly EniId[];
+      readonly survey: boolean;
+    }
   /** Hybrid mode: what the node's block is now. */
   | { readonly kind: "block-set"; readonly own: OwnBlock }
   | { readonly kind: "ticked" }

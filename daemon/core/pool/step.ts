@@ -26,6 +26,7 @@ import {
 } from "./eni-create.ts";
 import { onLeaveAccepted, onLeaveFailed, sendLeave } from "./eni-leave.ts";
 import { complete, gather, grow } from "./grow.ts";
+import { onReconciled } from "./reconciled.ts";
 import { refuseHopeless } from "./hope.ts";
 import { type Call, type Pool, type PoolEffect, type PoolEvent, type Step } from "./model.ts";
 import { enqueue, release, serve, thaw } from "./serve.ts";
@@ -102,6 +103,8 @@ function take(draft: Draft, event: PoolEvent): void {
       return onLeaveAccepted(draft, event.slot, event.eni, "deleting");
     case "delete-failed":
       return onLeaveFailed(draft, event.slot, event.eni, { kind: "deleting", failure: event.failure });
+    case "reconciled":
+      return onReconciled(draft, event);
     case "block-set":
       return onBlockSet(draft, event.own);
     case "ticked":

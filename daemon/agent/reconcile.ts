@@ -1,0 +1,89 @@
+/**
+ * Looks at all sources at the start and each minute, and carries out what `daemon/core/reconcile/` decides. The kernel and the
+ * metadata service cost no call of the OpenAPI: a node in peace makes none for it.
+ *
+ * @module
+ */
+import { type Mac } from "../../proto/addr.ts";
+import { type Kernel } from "../core/kernel.ts";
+import { type EniMetadata } from "../core/metadata.ts";
+import { type Pool } from "../core/pool/model.ts";
+import { type Difference, keyOf, reconcile, type Watch } from "../core/reconcile/reconcile.ts";
+import { type Log } from "./log.ts";
+import { type Loop } from "./loop.ts";
+import { type Timers } from "./timers.ts";
+
+/** Shorter than `HOLD_MS` of the pool, so that what is held stays so. */
+const LOOK_MS = 60_000;
+
+export type ReconcileOptions = {
+  readonly kernel: Pick<Kernel, "podTraces">;
+  readonly metadata: EniMetadata;
+  readonly primaryMac: Mac;
+  readonly loop: Pick<Loop, "pool" | "dispatch">;
+  readonly timers: Timers;
+  readonly log: Log;
+  /** Called for what threw: a bug. */
+  readonly onBug: (error: unknown) => void;
+};
+
+/** The first look begins at once, one follows the other. */
+export function keepReconciled(options: ReconcileOptions): Disposable {
+  let closed = false;
+  let timer: Disposable | undefined;
+  let watch: Watch = new Map();
+  const pass = async (): Promise<void> => {
+    const next = await lookOnce(options, watch, () => closed);
+    watch = next;
+    if (!closed) timer = options.timers.after(LOOK_MS, begin);
+  };
+  const begin = (): void => void pass().catch(options.onBug);
+  begin();
+  return {
+    [Symbol.dispose]() {
+      closed = true;
+      timer?.[Symbol.dispose]();
+    },
+  };
+}
+
+async function lookOnce(options: ReconcileOptions, watch: Watch, isClosed: () => boolean): Promise<Watch> {
+  const { kernel, metadata, primaryMac, loop, timers, log } = options;
+  const before: Pool = loop.pool();
+  const [traces, shown] = await Promise.all([kernel.podTraces(), metadata.enis()]);
+  if (isClosed()) return watch;
+  if (!traces.ok) log.debug({ fault: traces.fault }, "the kernel was not asked for pods' addresses");
+  if (!shown.ok) log.debug({ fault: shown.fault }, "the metadata service does not show the ENIs");
+  const found = reconcile(watch, {
+    before,
+    after: loop.pool(),
+    traces: traces.ok ? traces.value : undefined,
+    shown: shown.ok ? shown.value : undefined,
+    primaryMac,
+    nowMs: timers.elapsedMs(),
+  });
+  for (const difference of found.fresh) say(log, difference);
+  for (const key of watch.keys())
+    if (!found.watch.has(key)) log.info({ difference: key }, "the sources agree again");
+  const { hold, ask, survey } = found;
+  if (hold.length > 0 || ask.length > 0 || survey) loop.dispatch({ kind: "reconciled", hold, ask, survey });
+  return found.watch;
+}
+
+/** Once for each. */
+function say(log: Log, { subject, decision }: Difference): void {
+  const about = { difference: keyOf(subject), ...subject, decision: decision.kind };
+  switch (subject.kind) {
+    case "used-without-lease":
+      return log.error(about, "the kernel uses an address that no lease has: it is held back");
+    case "address-lost":
+      return log.error(about, "the cloud has taken a pod's address: delete the pod");
+    case "address-not-shown":
+    case "address-not-known":
+    case "eni-not-shown":
+    case "eni-not-known":
+      return log.info(about, "the metadata service and the pool differ; the API is asked if that lasts");
+    default:
+      return subject satisfies never;
+  }
+}
