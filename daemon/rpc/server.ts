@@ -16,7 +16,6 @@ import {
   type sendUnaryData,
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
-import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
 import { type Fault } from "../../proto/fault.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
@@ -29,6 +28,7 @@ import {
   type Timing,
   timingTrailer,
 } from "./contract.ts";
+import { addReflection } from "./reflection.ts";
 import {
   checkCall,
   type CheckCall,
@@ -99,7 +99,7 @@ export async function openRpcServer(options: RpcOptions): Promise<Result<RpcServ
   server.addService(contract.service, handlers(options, contract.toStatus));
   const health = new HealthImplementation({ "": "NOT_SERVING", [SERVICE]: "NOT_SERVING" });
   health.addToServer(server);
-  new ReflectionService(contract.packageDefinition).addToServer(server);
+  addReflection(server, contract.packageDefinition);
   const bound = await new Promise<string | undefined>((resolve) => {
     server.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (error) =>
       resolve(error?.message),
