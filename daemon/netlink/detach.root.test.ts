@@ -1,9 +1,12 @@
 /** Deleting pods on the kernel: what holds when `detachPod` has answered, and what becomes of the link. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type DeletionBounds } from "../core/datapath/deletion.ts";
+import { failed, ok } from "../../proto/result.ts";
 import { type PodLink } from "../core/kernel.ts";
+import { openClient } from "./client.ts";
 import { openKernel, type OpenKernel } from "./kernel.ts";
 import { FAR_ADDRESS, type Lab, must, NODE_ADDRESS, openLab, sh, v4 } from "./lab.ts";
+import { attachPod, type PodPorts } from "./pods.ts";
 
 /** Doomed links stay until somebody wants them gone. */
 const NEVER: DeletionBounds = { gapMs: 600_000, latestMs: 600_000, linksMax: 1000 };
@@ -64,6 +67,37 @@ describe("detachPod(), when it has answered", () => {
     expect(lab.pings(lab.nameOf(renamed), FAR_ADDRESS)).toBe(false);
     expect(lab.pings(lab.nameOf(other), FAR_ADDRESS)).toBe(true);
     must(await kernel.detachPod(other));
+  });
+
+  it("is in nobody's way in its namespace, also while its link is being deleted", async () => {
+    const old = await attached(0, 20);
+    must(await kernel.detachPod(old));
+    const next: PodLink = { ...lab.newPod(0, 21), netns: old.netns };
+    const client = openClient(kernel.thread);
+    let deleted = 0;
+    const ports: PodPorts = {
+      nodeNetns: lab.nodeNetns,
+      randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+      remove: async () => failed({ kind: "internal", reason: "nothing is to be taken away" }),
+      deleteDoomed: async () => ok(undefined),
+      client: {
+        ...client,
+        // Right behind the answer that shows the pod's end, before the other end is asked for.
+        async ask(calls) {
+          const answers = await client.ask(calls);
+          const [call] = calls;
+          if (calls.length === 1 && call?.netnsFd !== undefined && deleted === 0) {
+            deleted += 1;
+            sh(`ip -n ${lab.node} link delete group 21505`);
+          }
+          return answers;
+        },
+      },
+    };
+    must(await attachPod(ports, next));
+    expect(deleted).toBe(1);
+    expect(lab.pings(lab.nameOf(old), FAR_ADDRESS)).toBe(true);
+    must(await kernel.detachPod(next));
   });
 
   it("lets nobody reach or use the address, also when another pod has it and a process lives on", async () => {

@@ -150,6 +150,12 @@ async function findPod(client: Client, pod: PodLink, podFd: number): Promise<Res
   const other = await lookUp(client, { index: podLink.link ?? 0 });
   if (!other.ok) return other;
   if (other.value?.group === GROUP.doomed && arePeers(other.value, podLink)) return ok({ kind: "doomed" });
+  if (other.value === undefined) {
+    // The link of a pod that is gone may have been deleted since the first question.
+    const still = await lookUp(client, { name: pod.ifName }, podFd);
+    if (!still.ok) return still;
+    if (still.value?.index !== podLink.index) return ok({ kind: "doomed" });
+  }
   const alias = podAlias(pod.addresses);
   // Somebody has renamed it.
   if (hostLink === undefined && isOurs(other.value, alias) && arePeers(other.value, podLink))
