@@ -23,6 +23,7 @@ import { openHostFiles } from "./host-files.ts";
 import { SYSTEM_HOST } from "./host.ts";
 import { type NodeOptions, nowMs } from "./node-options.ts";
 import { recordsOf } from "./persist.ts";
+import { readResultCache } from "../result-cache/read.ts";
 import { recoverStore } from "./rebuild.ts";
 import { type Base, openBase, openServing, type Running, type Supply } from "./serving.ts";
 
@@ -74,12 +75,12 @@ function recover(
   const news = readHybridConf(hybrid.confPath);
   const own = news.kind === "unusable" ? undefined : ownBlock(ownRecord(news.view, hybrid.nodeName));
   const block = own?.kind === "block" ? podAddresses(own) : [];
-  const { cniCacheDir } = args;
+  const cache = readResultCache(args.cniCacheDir);
   const nowMs = SYSTEM_HOST.nowMs();
   return recoverStore({
     store,
     view,
-    cniCacheDir,
+    cache,
     enis: undefined,
     block,
     cooldownMs: COOLDOWN_MS,

@@ -23,7 +23,8 @@ import { openMtu } from "./mtu.ts";
 import { type EniNodeOptions } from "./node-options.ts";
 import { recordsOf } from "./persist.ts";
 import { keepReconciled } from "./reconcile.ts";
-import { recoverStore } from "./rebuild.ts";
+import { readResultCache } from "../result-cache/read.ts";
+import { type Recovery, recoverStore } from "./rebuild.ts";
 import { type Base, openBase, openServing, type Running, type ServingBase, type Supply } from "./serving.ts";
 import { drainSettings } from "./settings.ts";
 import { chooseVirtualType, hostStackRefusal } from "./virtual-type.ts";
@@ -40,7 +41,12 @@ export async function openParts(options: EniNodeOptions, store: Store): Promise<
   const vSwitches = facts.vSwitches.filter(({ id }) => facts.configured.includes(id));
   const refused = options.args.drain ? undefined : hostStackRefusal(options.config, vSwitches);
   if (refused !== undefined) return failed(refused);
-  const base = await openBase(options, store, (view) => recover(options, store, known.value, view), stack);
+  const { args, log } = options;
+  const recover = (view: KernelView): Result<void, StartFault> => {
+    const cache = readResultCache(args.cniCacheDir);
+    return recoverEnis({ store, known: known.value, view, cache, nowMs: SYSTEM_HOST.nowMs(), log });
+  };
+  const base = await openBase(options, store, recover, stack);
   if (!base.ok) return base;
   const datapath = await virtualType(options, base.value, known.value);
   if (!datapath.ok) return datapath;
@@ -67,28 +73,15 @@ async function virtualType(
 }
 
 /** Of a store that was lost. The cloud was asked, because the store knew of no ENI. */
-function recover(
-  { args, log }: EniNodeOptions,
-  store: Store,
-  { settings, enis = [] }: Known,
-  view: KernelView,
-): Result<void, StartFault> {
+export function recoverEnis({
+  known: { settings, enis = [] },
+  ...rest
+}: Omit<Recovery, "enis" | "block" | "cooldownMs"> & { readonly known: Known }): Result<void, StartFault> {
   const own = enis.flatMap((eni) => {
     const owner = ownerOf(settings, eni);
     return owner === "foreign" ? [] : [{ view: eni, borrowed: owner === "borrowed" }];
   });
-  const { cooldownMs } = settings;
-  const { cniCacheDir } = args;
-  return recoverStore({
-    store,
-    view,
-    cniCacheDir,
-    enis: own,
-    block: [],
-    cooldownMs,
-    nowMs: SYSTEM_HOST.nowMs(),
-    log,
-  });
+  return recoverStore({ ...rest, enis: own, block: [], cooldownMs: settings.cooldownMs });
 }
 
 /** Addresses of ENIs, by the cloud's leave. */

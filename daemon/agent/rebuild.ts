@@ -7,6 +7,7 @@ import { attachmentKey } from "../../proto/attachment.ts";
 import { type IpAddress } from "../../proto/addr6.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
 import { encodeBandwidth } from "../core/datapath/bandwidth-text.ts";
+import { type CacheEntry } from "../core/rebuild/cache-entry.ts";
 import { encodeRecord } from "../core/pool/records.ts";
 import {
   isUnknown,
@@ -15,7 +16,6 @@ import {
   rebuild,
   type RebuiltLease,
 } from "../core/rebuild/rebuild.ts";
-import { readResultCache } from "../result-cache/read.ts";
 import { type LeaseRow, type StoreChange } from "../store/schema.ts";
 import { type Store } from "../store/store.ts";
 import { sentence, type StartFault } from "./start-fault.ts";
@@ -24,8 +24,8 @@ import { type Log } from "./log.ts";
 export type Recovery = {
   readonly store: Pick<Store, "lost" | "write">;
   readonly view: KernelView;
-  /** libcni's CacheDir. */
-  readonly cniCacheDir: string;
+  /** What the runtime knows. */
+  readonly cache: readonly CacheEntry[];
   /** `undefined` where there is no cloud. */
   readonly enis: readonly OwnEni[] | undefined;
   /** Of the node's block, where there is no cloud. */
@@ -37,8 +37,7 @@ export type Recovery = {
 
 /** All in one transaction: an agent that is killed meanwhile starts again from the beginning. */
 export function recoverStore(recovery: Recovery): Result<void, StartFault> {
-  const { store, view, cniCacheDir, enis, block, cooldownMs, nowMs, log } = recovery;
-  const cache = readResultCache(cniCacheDir);
+  const { store, view, cache, enis, block, cooldownMs, nowMs, log } = recovery;
   const found = rebuild({ kernel: view, cache, enis, block });
   const changes: StoreChange[] = [
     ...found.enis.map((record) => ({

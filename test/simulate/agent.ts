@@ -9,7 +9,8 @@ import { type StartFault } from "../../daemon/agent/start-fault.ts";
 import { type Host } from "../../daemon/agent/host.ts";
 import { learnAbout } from "../../daemon/agent/known.ts";
 import { type Log, openLog } from "../../daemon/agent/log.ts";
-import { eniSupply } from "../../daemon/agent/parts.ts";
+import { eniSupply, recoverEnis } from "../../daemon/agent/parts.ts";
+import { recordsOf } from "../../daemon/agent/persist.ts";
 import { openServing, type Running, type ServingBase } from "../../daemon/agent/serving.ts";
 import { sleep } from "../../daemon/agent/timers.ts";
 import { openBudget } from "../../daemon/cloud/budget.ts";
@@ -21,6 +22,8 @@ import { type NodeIdentity } from "../../daemon/core/cloud.ts";
 import { type Spool, type SpoolOptions } from "../../daemon/spool/spool.ts";
 import { type Store } from "../../daemon/store/store.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
+import { type CacheEntry } from "../../daemon/core/rebuild/cache-entry.ts";
+import { type KernelPort } from "./kernel-model.ts";
 import { type Life } from "./life.ts";
 import { VSWITCHES } from "./setting.ts";
 
@@ -28,12 +31,14 @@ import { VSWITCHES } from "./setting.ts";
 export type Ports = {
   readonly life: Life;
   readonly host: Host;
-  readonly store: Pick<Store, "write" | "load">;
-  readonly kernel: ServingBase["kernel"];
+  readonly store: Pick<Store, "write" | "load" | "lost">;
+  readonly kernel: KernelPort;
   /** The kernel as it is asked before something is given back to the cloud. */
   readonly releaseKernel: ServingBase["kernel"];
   readonly caller: Caller;
   readonly metadata: EniMetadata;
+  /** What the runtime has kept of its ADDs. */
+  readonly results: () => readonly CacheEntry[];
   readonly spoolFor: (carryOut: SpoolOptions["carryOut"]) => Spool;
 };
 
@@ -98,10 +103,23 @@ export async function startAgent(
     async ({ attachment }, pending) =>
       late.pods?.replayDel(attachment, pending) ?? failed({ kind: "not-ready", reason: "it is starting" }),
   );
+  if (store.lost !== undefined) {
+    const view = await kernel.survey();
+    if (!view.ok) return failed({ text: view.fault.kind });
+    const about = { store, known: known.value, cache: ports.results(), nowMs: host.nowMs(), log };
+    const recovered = recoverEnis({ ...about, view: view.value });
+    if (!recovered.ok) return recovered;
+  }
   const prepared = await kernel.prepareHost();
   if (!prepared.ok) return failed({ text: prepared.fault.kind });
   const base: ServingBase = { options, host, store, kernel, spool, leases: store.load().leases, late };
-  const ofEnis = eniSupply(options, { kernel: ports.releaseKernel, host }, known.value, stack);
+  const records = recordsOf(store.load(), node.instanceType);
+  const ofEnis = eniSupply(
+    options,
+    { kernel: ports.releaseKernel, host },
+    { ...known.value, records },
+    stack,
+  );
   const supply = { ...ofEnis, datapath: "veth" as const };
   const serving = await openServing(base, supply, stack);
   const moved = stack.move();

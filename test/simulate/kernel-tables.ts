@@ -47,7 +47,7 @@ export type Tables = {
   readonly devices: Map<Mac, number>;
   /** Paths that lead to a namespace. */
   readonly namespaces: Set<string>;
-  /** Indexes of links that an operator deleted. */
+  /** Indexes of links whose elements nobody takes away before the agent's next start. */
   readonly torn: Set<number>;
   readonly count: { links: number };
 };

@@ -7,6 +7,7 @@ import { type Running } from "../../daemon/agent/serving.ts";
 import { type Pool } from "../../daemon/core/pool/model.ts";
 import { type LeaseRow } from "../../daemon/store/schema.ts";
 import { type Store } from "../../daemon/store/store.ts";
+import { type CacheEntry } from "../../daemon/core/rebuild/cache-entry.ts";
 import { attachmentKey } from "../../proto/attachment.ts";
 import { ok } from "../../proto/result.ts";
 import { type Ports, startAgent } from "./agent.ts";
@@ -34,6 +35,7 @@ export type NodeParts = {
   /** A life of the agent begins, with this cooldown. */
   readonly onStart: (cooldownMs: number) => void;
   readonly onReleased: (lease: LeaseRow) => void;
+  readonly results: () => readonly CacheEntry[];
   readonly onOffence: (text: string) => void;
 };
 
@@ -49,6 +51,8 @@ export type Node = {
   readonly stop: (downMs: number, change?: Change) => void;
   /** What the agent made in the kernel is gone, and another boot begins. */
   readonly reboot: (downMs: number, powerLoss: boolean) => void;
+  /** The agent's process ends, and its database is gone. */
+  readonly loseStore: (downMs: number, hasResults: boolean) => void;
   /** Starts it where it is down. */
   readonly wake: () => void;
 };
@@ -68,6 +72,7 @@ export function openNode(parts: NodeParts): Node {
   let timer: Disposable | undefined;
   let [lives, boots, bootedMs, clockMs] = [0, 0, 0, START_MS];
   let { config } = setting;
+  let hasResults = true;
   let next: { readonly downMs: number; readonly change: Change | undefined } | undefined;
 
   const boot = () => ({
@@ -112,6 +117,7 @@ export function openNode(parts: NodeParts): Node {
       kernel: port,
       releaseKernel: port,
       metadata: parts.cloud.metadataFor(life),
+      results: () => (hasResults ? parts.results() : []),
       caller: parts.cloud.callerFor(life, configOf(setting, config).eni.cloudTimeoutMs, parts.onCall),
       spoolFor: (carryOut) => parts.spool.portFor(life, carryOut),
     });
@@ -161,6 +167,13 @@ export function openNode(parts: NodeParts): Node {
       bootedMs = scheduler.nowMs();
       kernel.reboot();
     },
+    loseStore(downMs, resultsKept) {
+      next = { downMs, change: undefined };
+      if (current === undefined) startIn(downMs);
+      else current.life.end();
+      store.lose();
+      hasResults = resultsKept;
+    },
     wake() {
       if (current === undefined) startIn(0);
     },
@@ -174,11 +187,11 @@ async function close({ life }: Current, running: Running): Promise<void> {
 
 function storeFor(
   life: Life,
-  opened: Pick<Store, "write" | "load">,
+  opened: Pick<Store, "write" | "load" | "lost">,
   { store, onOffence, onReleased }: NodeParts,
-): Pick<Store, "write" | "load"> {
+): Pick<Store, "write" | "load" | "lost"> {
   return {
-    load: opened.load,
+    ...opened,
     write(changes) {
       // What a dead process thinks of its write concerns nobody.
       if (!life.spend()) return ok(undefined);

@@ -63,6 +63,8 @@ export type Happening =
   | { readonly kind: "deaf"; readonly changes: number }
   /** The agent is killed, and starts without the lease of a pod: a damaged row. Histories by chance have none of it. */
   | { readonly kind: "lose-lease"; readonly pod: number }
+  /** The agent ends, its database is deleted. `results`: the runtime's cache is there, so pods are known by name. */
+  | { readonly kind: "lose-store"; readonly results: boolean; readonly downMs: number }
   | { readonly kind: "disk"; readonly forMs: number }
   | { readonly kind: "kernel-fails"; readonly calls: number }
   /** Killed before the `effects`th effect from now, and started again `downMs` later. */
@@ -238,6 +240,11 @@ const WEIGHTS: readonly [
     }),
   ],
   ["deaf", 0.3, (random) => ({ kind: "deaf", changes: random.between(1, 3) })],
+  [
+    "lose-store",
+    0.3,
+    (random) => ({ kind: "lose-store", results: random.unit() < 0.6, downMs: downMs(random) }),
+  ],
   ["disk", 0.7, (random) => ({ kind: "disk", forMs: random.pick([1, 500, 5_000, 60_000]) })],
   ["kernel-fails", 1, (random) => ({ kind: "kernel-fails", calls: random.pick([1, 1, 2, 5]) })],
   [

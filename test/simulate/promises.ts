@@ -12,6 +12,7 @@ import { type Model } from "../../sim/model/model.ts";
 import { listParameter } from "../../sim/model/parameters.ts";
 import { type FabricChange } from "../../sim/model/fabric.ts";
 import { type AddResult } from "../../daemon/rpc/server.ts";
+import { unknownAttachment } from "../../daemon/core/rebuild/rebuild.ts";
 import { type LeaseRow } from "../../daemon/store/schema.ts";
 import { type SentCall } from "./cloud-caller.ts";
 import { type KernelModel, type KernelWatch } from "./kernel-model.ts";
@@ -124,14 +125,19 @@ export function openPromises(late: Late): Promises {
       const kept = [lease?.address ?? "", lease?.address6 ?? ""];
       if (kept.some((ip) => taken.has(ip))) sandbox.damaged = true;
       const former = sandbox.result === undefined ? address : addressesOf(sandbox.result).join();
-      if (former !== address && !sandbox.damaged)
+      if (former !== address && !sandbox.damaged && !sandbox.mayBeUnknown)
         add(`promise 1: ${key} had ${former} and is told ${address}`);
     },
     onDeleted(sandbox) {
       const key = attachmentKey(sandbox.attachment);
       if (sandbox.adding > 0) return;
-      if (late.store?.rows().leases.has(key) === true) add(`promise 3: ${key} has a lease after its DEL`);
-      if (late.kernel?.tables.links.has(sandbox.hostName) === true)
+      const unknown = attachmentKey(unknownAttachment(sandbox.hostName));
+      const { leases } = late.store?.rows() ?? {};
+      if (leases?.has(key) === true || leases?.has(unknown) === true)
+        add(`promise 3: ${key} has a lease after its DEL`);
+      // A link that was not whole when the database was lost, or whose ENI was gone, goes with its namespace.
+      const isLost = sandbox.damaged && sandbox.wasRebuilt;
+      if (!isLost && (late.kernel?.tables.links.get(sandbox.hostName)?.addresses.length ?? 0) > 0)
         add(`promise 3: ${key} has a link after its DEL`);
     },
     onRefused(command, fault) {

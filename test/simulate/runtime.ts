@@ -5,6 +5,8 @@
  * @module
  */
 import { type Attachment } from "../../proto/attachment.ts";
+import { parseIp } from "../../proto/addr6.ts";
+import { type CacheEntry } from "../../daemon/core/rebuild/cache-entry.ts";
 import { type Fault } from "../../proto/fault.ts";
 import { type Result } from "../../proto/result.ts";
 import { hostLinkName } from "../../daemon/core/datapath/link-name.ts";
@@ -27,6 +29,10 @@ export type Sandbox = {
   result: AddResult | undefined;
   /** Somebody broke what it has, behind our back. */
   damaged: boolean;
+  /** The agent lost its database since. */
+  wasRebuilt: boolean;
+  /** The agent may know it by the name of its link alone. */
+  mayBeUnknown: boolean;
   /** Somebody took away what the agent makes again. */
   tampered: boolean;
 };
@@ -87,6 +93,8 @@ export function openRuntime(parts: Omit<Machine, "sandboxes" | "slots">): Runtim
     sandboxes,
     add(pod, deadlineMs, retries) {
       const sandbox = slots[pod] ?? newSandbox(machine, pod, (made += 1));
+      // An ADD makes the pod anew that the agent does not know.
+      sandbox.damaged ||= sandbox.mayBeUnknown;
       void add(machine, sandbox, deadlineMs, retries);
     },
     del(pod, netns, twice) {
@@ -146,6 +154,8 @@ function newSandbox({ kernel, sandboxes, slots }: Machine, pod: number, serial: 
     abort: undefined,
     result: undefined,
     damaged: false,
+    wasRebuilt: false,
+    mayBeUnknown: false,
     tampered: false,
   };
   kernel.tables.namespaces.add(sandbox.netns);
@@ -159,6 +169,22 @@ function forget({ sandboxes, slots, kernel }: Machine, sandbox: Sandbox): void {
   if (slots[sandbox.pod] === sandbox) slots[sandbox.pod] = undefined;
   kernel.endNamespace(sandbox.netns);
   sandboxes.delete(sandbox);
+}
+
+/** What libcni keeps: the results of ADDs that were answered, until a DEL was. */
+export function resultsOf(sandboxes: ReadonlySet<Sandbox>): readonly CacheEntry[] {
+  return [...sandboxes].flatMap(({ attachment, netns, result }) =>
+    result === undefined
+      ? []
+      : [
+          {
+            attachment,
+            netns,
+            pod: "",
+            addresses: result.ips.flatMap(({ address }) => parseIp(address.replace(/\/\d+$/, "")) ?? []),
+          },
+        ],
+  );
 }
 
 function podCall(attachment: Attachment, netns: string, deadlineMs: number) {

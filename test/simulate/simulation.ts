@@ -12,7 +12,7 @@ import { openKernelModel } from "./kernel-model.ts";
 import { openNode, type Variant } from "./node.ts";
 import { type Happening, type History, type Operation } from "./operations.ts";
 import { type Late, type Offence, openPromises } from "./promises.ts";
-import { openRuntime } from "./runtime.ts";
+import { openRuntime, resultsOf } from "./runtime.ts";
 import { openScheduler } from "./scheduler.ts";
 import { topologyOf, VSWITCHES } from "./setting.ts";
 import { openSpoolModel } from "./spool-model.ts";
@@ -28,6 +28,8 @@ export type Outcome = {
   readonly refusals: ReadonlyMap<string, number>;
 };
 
+/** The longest lag that is drawn. */
+const LAG_MAX_MS = 600_000;
 const LOSS_DOWN_MS = 1_000;
 /** How long everything may take to settle once the faults have stopped. */
 const SETTLE_MS = 2 * 3_600_000 + 600_000;
@@ -80,11 +82,24 @@ function openWorld({ seed, setting }: History, variant: Variant): World {
     onStart,
     onReleased,
     onOffence,
+    results: () => resultsOf(late.sandboxes ?? new Set()),
   });
   late.node = node;
   const runtime = openRuntime({ scheduler, node, kernel, spool, watch: promises.callWatch });
   late.sandboxes = runtime.sandboxes;
-  return { scheduler, promises, kernel, cloud, store, spool, node, runtime, setting, foreign: new Set() };
+  return {
+    scheduler,
+    promises,
+    kernel,
+    cloud,
+    store,
+    spool,
+    node,
+    runtime,
+    setting,
+    foreign: new Set(),
+    views: { lateUntilMs: 0 },
+  };
 }
 
 /** An operation, with the chance of its own. */
@@ -133,6 +148,8 @@ function happen(world: World, happening: Happening): void {
         node.kill(1, LOSS_DOWN_MS);
       }
       return;
+    case "lose-store":
+      return loseStore(world, happening);
     case "disk":
       store.trouble.reason = "database or disk is full";
       scheduler.after(happening.forMs, () => {
@@ -156,12 +173,29 @@ function happen(world: World, happening: Happening): void {
   }
 }
 
+/** A rebuild believes the one view that it has (docs/reliability.md, "Known gaps"): where views lag, the agent is killed alone. */
+function loseStore(
+  { node, runtime, scheduler, views, kernel }: World,
+  { downMs, results }: Extract<Happening, { readonly kind: "lose-store" }>,
+): void {
+  if (scheduler.nowMs() < views.lateUntilMs) return node.kill(1, downMs);
+  for (const sandbox of runtime.sandboxes) {
+    sandbox.wasRebuilt = true;
+    sandbox.mayBeUnknown ||= !results || sandbox.result === undefined;
+    // Nobody knows the namespace of an unknown pod, so nobody mends it.
+    sandbox.damaged ||= sandbox.mayBeUnknown && sandbox.tampered;
+    const link = kernel.tables.links.get(sandbox.hostName);
+    if (sandbox.damaged && link !== undefined) kernel.tables.torn.add(link.index);
+  }
+  node.loseStore(downMs, results);
+}
+
 type Disturbance = Extract<
   Happening,
   { readonly kind: "cloud" | "stuck" | "stale" | "metadata" | "exhaust" | "foreign-eni" }
 >;
 
-function disturbCloud({ cloud, foreign }: World, happening: Disturbance): void {
+function disturbCloud({ cloud, foreign, store, scheduler, views }: World, happening: Disturbance): void {
   const { model } = cloud;
   switch (happening.kind) {
     case "cloud": {
@@ -174,6 +208,8 @@ function disturbCloud({ cloud, foreign }: World, happening: Disturbance): void {
       model.addFault(faultSchema.parse({ kind: happening.what }));
       return;
     case "stale":
+      if (store.rows().lost !== undefined) return;
+      views.lateUntilMs = happening.lagMs > 0 ? Number.POSITIVE_INFINITY : scheduler.nowMs() + LAG_MAX_MS;
       model.changeLatencies({ visibility: { minMs: 0, maxMs: happening.lagMs + 300 } });
       return;
     case "metadata":

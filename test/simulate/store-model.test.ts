@@ -13,7 +13,7 @@ import { openStoreModel } from "./store-model.ts";
 type Step =
   | { readonly kind: "write"; readonly changes: readonly StoreChange[] }
   /** The agent starts again; `boots` and `clockMs` say what has changed. */
-  | { readonly kind: "open"; readonly boots: boolean; readonly clockMs: number };
+  | { readonly kind: "open"; readonly boots: boolean; readonly clockMs: number; readonly loses: boolean };
 
 const small = fc.nat(3);
 const lease: fc.Arbitrary<LeaseRow> = fc
@@ -51,6 +51,7 @@ const change: fc.Arbitrary<StoreChange> = fc.oneof(
     untilMs,
   })),
   small.map((address): StoreChange => ({ kind: "delete-cooldown", address: `10.0.0.${address}` })),
+  fc.constant<StoreChange>({ kind: "rebuilt" }),
   fc
     .record({ key: fc.constantFrom("facts" as const, "limits" as const), value: fc.constantFrom("1", "2") })
     .map((row): StoreChange => ({ kind: "put-meta", ...row })),
@@ -63,7 +64,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
-      .record({ boots: fc.boolean(), clockMs: fc.constantFrom(0, 0, 500, 5_000, -60_000) })
+      .record({
+        boots: fc.boolean(),
+        clockMs: fc.constantFrom(0, 0, 500, 5_000, -60_000),
+        loses: fc.constantFrom(false, false, true),
+      })
       .map((open): Step => ({ kind: "open", ...open })),
   },
 );
@@ -95,11 +100,16 @@ function playOnBoth(steps: readonly Step[]): void {
         expect(outcomes[0]).toBe(outcomes[1]);
       } else {
         real.value[Symbol.dispose]();
+        if (one.loses) {
+          rmSync(directory, { recursive: true, force: true });
+          model.lose();
+        }
         if (one.boots) boots += 1;
         nowMs += one.clockMs;
         modelled = model.open(bootOf(boots, nowMs));
         real = openStore({ directory, ...bootOf(boots, nowMs) });
         if (!real.ok) throw new Error(JSON.stringify(real.fault));
+        expect(modelled.lost).toBe(real.value.lost);
       }
       expect(sorted(modelled.load())).toEqual(sorted(real.value.load()));
     }

@@ -16,14 +16,18 @@ type Rows = {
   readonly enis: Map<number, string>;
   readonly cooldowns: Map<string, number>;
   readonly meta: Map<MetaKey, string>;
+  /** Why it does not know what the node has. */
+  lost: string | undefined;
 };
 
 export type StoreModel = {
   /** As `openStore`: rows that died with an earlier boot are gone, and cooldowns move with the clock. */
-  readonly open: (boot: Boot) => Pick<Store, "write" | "load">;
+  readonly open: (boot: Boot) => Pick<Store, "write" | "load" | "lost">;
   readonly rows: () => Rows;
   /** The machine lost power: of the commits since the last synced one the newest `lost` are gone. */
   readonly losePower: (lost: number) => void;
+  /** The file is deleted, while no agent runs. */
+  readonly lose: () => void;
   /** Commits that a power loss could take. */
   readonly unsynced: () => number;
   /** Why writes fail now; `undefined`: they do not. */
@@ -64,7 +68,7 @@ export function openStoreModel(): StoreModel {
       former = { bootId, epochMs };
       synced = copy(rows);
       commits = [];
-      return { write, load: () => load(rows) };
+      return { write, load: () => load(rows), ...(rows.lost !== undefined && { lost: rows.lost }) };
     },
     rows: () => rows,
     losePower(lost) {
@@ -73,21 +77,34 @@ export function openStoreModel(): StoreModel {
       sync();
       rows = copy(synced);
     },
+    lose() {
+      rows = emptyRows();
+      synced = emptyRows();
+      commits = [];
+      former = undefined;
+    },
     unsynced: () => commits.length,
     trouble,
   };
 }
 
 function emptyRows(): Rows {
-  return { leases: new Map(), enis: new Map(), cooldowns: new Map(), meta: new Map() };
+  return {
+    leases: new Map(),
+    enis: new Map(),
+    cooldowns: new Map(),
+    meta: new Map(),
+    lost: "there was no database",
+  };
 }
 
-function copy({ leases, enis, cooldowns, meta }: Rows): Rows {
+function copy({ leases, enis, cooldowns, meta, lost }: Rows): Rows {
   return {
     leases: new Map(leases),
     enis: new Map(enis),
     cooldowns: new Map(cooldowns),
     meta: new Map(meta),
+    lost,
   };
 }
 
@@ -115,6 +132,7 @@ function apply(rows: Rows, change: StoreChange): void {
       rows.meta.set(change.key, change.value);
       return;
     case "rebuilt":
+      rows.lost = undefined;
       return;
     default:
       change satisfies never;

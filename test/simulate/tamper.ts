@@ -83,10 +83,14 @@ function expectMended(world: World, hostNames: readonly string[]): void {
   const life = node.serving()?.life;
   const failures = kernel.failing.ordered;
   for (const sandbox of runtime.sandboxes) {
-    const index = kernel.tables.links.get(sandbox.hostName)?.index;
-    if (index === undefined || !hostNames.includes(sandbox.hostName)) continue;
+    const former = kernel.tables.links.get(sandbox.hostName);
+    if (former === undefined || !hostNames.includes(sandbox.hostName)) continue;
+    const { index } = former;
     sandbox.tampered = true;
-    if (sandbox.phase !== "running" || life === undefined || kernel.failing.count > 0) continue;
+    sandbox.damaged ||= sandbox.mayBeUnknown;
+    // What netlink failed to mend is mended by the look at all pods.
+    const isWhole = sandbox.phase === "running" && kernel.isPassing(former);
+    if (!isWhole || life === undefined || kernel.failing.count > 0) continue;
     scheduler.after(MEND_MS, () => {
       const link = kernel.tables.links.get(sandbox.hostName);
       const isSame = node.serving()?.life === life && kernel.failing.ordered === failures;

@@ -8,6 +8,8 @@ import { type Pool } from "../../daemon/core/pool/model.ts";
 import { countOf, idleTotal, sizeOf } from "../../daemon/core/pool/pairs.ts";
 import { type CloudState } from "../../sim/model/state.ts";
 import { type Tables } from "./kernel-tables.ts";
+import { type Sandbox } from "./runtime.ts";
+import { unknownAttachment } from "../../daemon/core/rebuild/rebuild.ts";
 import { type World } from "./world.ts";
 
 export function unsettled(world: World): readonly string[] {
@@ -56,11 +58,15 @@ function cloudDifferences({ foreign }: World, pool: Pool, { enis }: CloudState):
 
 /** Store and kernel have what pods that run have, and no more. */
 function nodeDifferences({ runtime, store, kernel }: World, pool: Pool): readonly string[] {
-  const running = [...runtime.sandboxes].filter(({ phase }) => phase === "running");
-  const names = new Set(running.map(({ hostName }) => hostName));
-  const keys = new Set(running.map(({ attachment }) => attachmentKey(attachment)));
   const rows = store.rows();
   const { tables } = kernel;
+  const running = [...runtime.sandboxes].filter(({ phase }) => phase === "running");
+  const names = new Set(running.map(({ hostName }) => hostName));
+  const keyOf = ({ attachment, hostName, mayBeUnknown }: Sandbox): string => {
+    const key = attachmentKey(attachment);
+    return mayBeUnknown && !rows.leases.has(key) ? attachmentKey(unknownAttachment(hostName)) : key;
+  };
+  const keys = new Set(running.map(keyOf));
   return [
     ...[...tables.links.keys()].flatMap((name) => (names.has(name) ? [] : [`leak: link ${name}`])),
     ...[...names].flatMap((name) => {

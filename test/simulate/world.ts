@@ -26,4 +26,6 @@ export type World = {
   readonly setting: Setting;
   /** ENIs that others made. */
   readonly foreign: Set<EniId>;
+  /** Until when Describe may answer with what is no more. */
+  readonly views: { lateUntilMs: number };
 };
