@@ -13,6 +13,8 @@ import { type Log } from "./log.ts";
 import { type Loop } from "./loop.ts";
 import { type Timers } from "./timers.ts";
 
+/** After the start, which has enough to do. */
+const FIRST_LOOK_MS = 1_000;
 /** Shorter than `HOLD_MS` of the pool, so that what is held stays so. */
 const LOOK_MS = 60_000;
 
@@ -27,10 +29,9 @@ export type ReconcileOptions = {
   readonly onBug: (error: unknown) => void;
 };
 
-/** The first look begins at once, one follows the other. */
+/** One look follows the other. */
 export function keepReconciled(options: ReconcileOptions): Disposable {
   let closed = false;
-  let timer: Disposable | undefined;
   let watch: Watch = new Map();
   const pass = async (): Promise<void> => {
     const next = await lookOnce(options, watch, () => closed);
@@ -38,11 +39,11 @@ export function keepReconciled(options: ReconcileOptions): Disposable {
     if (!closed) timer = options.timers.after(LOOK_MS, begin);
   };
   const begin = (): void => void pass().catch(options.onBug);
-  begin();
+  let timer = options.timers.after(FIRST_LOOK_MS, begin);
   return {
     [Symbol.dispose]() {
       closed = true;
-      timer?.[Symbol.dispose]();
+      timer[Symbol.dispose]();
     },
   };
 }

@@ -18,6 +18,7 @@ import {
   moveTo,
   note,
 } from "./draft.ts";
+import { untilSure } from "./assign.ts";
 import { sizeOf } from "./pairs.ts";
 import { giveBackAddresses } from "./vswitch.ts";
 
@@ -122,6 +123,9 @@ function onLeaveRefused(draft: Draft, eni: KnownEni, failure: CloudFailure): voi
 
 /** The ENI is not in the cloud any more: its addresses are the vSwitch's again. */
 export function onEniGone(draft: Draft, eni: KnownEni): void {
+  const { pool, nowMs } = draft;
+  const young = [...pool.departed].filter(([, atMs]) => untilSure(draft, atMs) > 0);
+  pool.departed = new Map([...young, [eni.facts.id, nowMs]]);
   giveBackAddresses(draft, eni.vSwitch, sizeOf(eni, "ipv4"));
   dropEni(draft, eni);
 }

@@ -215,6 +215,8 @@ export type Pool = {
   /** When the views of the vSwitches were new. */
   readonly vSwitchesSeenMs: number;
   readonly enis: ReadonlyMap<number, Eni>;
+  /** When ENIs of ours were gone, as long as a view may still show them. */
+  readonly departed: ReadonlyMap<EniId, number>;
   /** Secondary ENIs of the instance that are not ours, in the last view. */
   readonly foreign: number;
   /** Addresses that the store knows and whose ENI is not known (yet). */

@@ -52,6 +52,7 @@ export function restore(input: RestoreInput): Pool {
     vSwitches: input.vSwitches.map((view) => ({ view })),
     vSwitchesSeenMs: nowMs,
     enis,
+    departed: new Map(),
     foreign: 0,
     unplaced,
     waiting: [],

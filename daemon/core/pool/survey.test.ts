@@ -5,7 +5,9 @@ import { type EniView } from "../cloud.ts";
 import { type CloudCall, fakeCloud, type FakeCloud } from "./fake-cloud.ts";
 import { type FakeNode, fakeNode, SETTINGS } from "./fake-node.ts";
 import { A, mistakes, nodeWith, refuse } from "./fake-trouble.ts";
+import { eniOf, IDLE, looked, poolOf } from "./fake-pool.ts";
 import { INSTANCE, record } from "./fake-vpc.ts";
+import { step } from "./step.ts";
 
 const ip = (text: string): EniView["primary"] => parseIpv4(text) ?? expect.fail(text);
 
@@ -131,6 +133,24 @@ describe("later surveys", () => {
     // With its pod it is gone for good: no cooldown, nobody gets it.
     node.del("a");
     expect([...(node.pool.enis.get(0)?.addresses.keys() ?? [])]).toEqual(["10.9.1.3"]);
+  });
+
+  it("do not take over an ENI that has just left: a view that is late shows it still", () => {
+    const gone = eniOf(0, { "10.0.0.1": IDLE }, { state: { kind: "deleting", sinceMs: 0, unsure: false } });
+    const { pool } = looked(poolOf([gone]), [], 1_000, 1_000);
+    expect(pool.departed).toEqual(new Map([["eni-0", 1_000]]));
+    const listed = (sinceMs: number) =>
+      step(
+        { ...pool, describing: { sinceMs } },
+        {
+          kind: "described",
+          scope: { by: "instance" },
+          views: [viewOf(1, { id: eniId("eni-0") })],
+          nowMs: 601_100,
+        },
+      ).pool;
+    expect([listed(601_000).enis.size, listed(601_001).enis.size]).toEqual([0, 1]);
+    expect(listed(601_000).foreign).toBe(0);
   });
 
   it("attach an ENI again that somebody detached", () => {

@@ -6,7 +6,7 @@
  */
 import { type EniId } from "../../../proto/ids.ts";
 import { type CloudFailure, type EniView } from "../cloud.ts";
-import { placeAddress, VIEW_LAG_MS } from "./assign.ts";
+import { isSurely, placeAddress, VIEW_LAG_MS } from "./assign.ts";
 import { backOffMs, CONFIGURATION_RETRY_MS } from "./back-off.ts";
 import { LINK_TIMEOUT_MS, lookAgain, onMissing, onUnlisted, onView } from "./cloud-view.ts";
 import {
@@ -70,7 +70,7 @@ export function onDescribed(draft: Draft, { scope, views, present = [] }: Descri
     else if (asked === undefined) onUnlisted(draft, eni);
     else if (asked.has(eni.facts.id)) onMissing(draft, eni, look);
   }
-  if (scope.by === "instance") onSurveyed(draft, views, isFirst);
+  if (scope.by === "instance") onSurveyed(draft, views, { askedMs, isFirst });
 }
 
 export function onDescribeFailed(draft: Draft, scope: DescribeScope, failure: CloudFailure): void {
@@ -89,11 +89,17 @@ export function onDescribeFailed(draft: Draft, scope: DescribeScope, failure: Cl
     if (isKnown(eni) && eni.look !== undefined) lookAgain(draft, eni, atLeastMs);
 }
 
-function onSurveyed(draft: Draft, views: readonly EniView[], isFirst: boolean): void {
+function onSurveyed(
+  draft: Draft,
+  views: readonly EniView[],
+  { askedMs, isFirst }: { readonly askedMs: number; readonly isFirst: boolean },
+): void {
   const { pool, nowMs } = draft;
   pool.survey = { atMs: nowMs + Math.round(SURVEY_MS * (1 + draw(draft) / 2)), tries: 0 };
   const known = new Set<EniId>();
   for (const { facts } of pool.enis.values()) if (facts !== undefined) known.add(facts.id);
+  // A view that is late shows them still: it would give them a slot, and wait for their device.
+  for (const [id, atMs] of pool.departed) if (!isSurely(askedMs, atMs)) known.add(id);
   const attached = views.filter(({ type }) => type !== "Primary");
   let foreign = 0;
   for (const view of attached) {
