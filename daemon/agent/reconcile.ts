@@ -7,8 +7,7 @@
 import { type Mac } from "../../proto/addr.ts";
 import { type Kernel } from "../core/kernel.ts";
 import { type EniMetadata } from "../core/metadata.ts";
-import { type Pool } from "../core/pool/model.ts";
-import { type Difference, keyOf, reconcile, type Watch } from "../core/reconcile/reconcile.ts";
+import { type Difference, keyOf, reconcile, type Views, type Watch } from "../core/reconcile/reconcile.ts";
 import { type Log } from "./log.ts";
 import { type Loop } from "./loop.ts";
 import { type Timers } from "./timers.ts";
@@ -48,21 +47,31 @@ export function keepReconciled(options: ReconcileOptions): Disposable {
   };
 }
 
+/** The kernel first: the metadata service may take its time, or not answer. */
 async function lookOnce(options: ReconcileOptions, watch: Watch, isClosed: () => boolean): Promise<Watch> {
-  const { kernel, metadata, primaryMac, loop, timers, log } = options;
-  const before: Pool = loop.pool();
-  const [traces, shown] = await Promise.all([kernel.podTraces(), metadata.enis()]);
+  const { kernel, metadata, loop, log } = options;
+  let before = loop.pool();
+  const traces = await kernel.podTraces();
   if (isClosed()) return watch;
   if (!traces.ok) log.debug({ fault: traces.fault }, "the kernel was not asked for pods' addresses");
-  if (!shown.ok) log.debug({ fault: shown.fault }, "the metadata service does not show the ENIs");
-  const found = reconcile(watch, {
+  const next = decide(options, watch, {
     before,
-    after: loop.pool(),
     traces: traces.ok ? traces.value : undefined,
-    shown: shown.ok ? shown.value : undefined,
-    primaryMac,
-    nowMs: timers.elapsedMs(),
+    shown: undefined,
   });
+  before = loop.pool();
+  const shown = await metadata.enis();
+  if (isClosed()) return next;
+  if (!shown.ok) log.debug({ fault: shown.fault }, "the metadata service does not show the ENIs");
+  return decide(options, next, { before, traces: undefined, shown: shown.ok ? shown.value : undefined });
+}
+
+function decide(
+  { primaryMac, loop, timers, log }: ReconcileOptions,
+  watch: Watch,
+  views: Pick<Views, "before" | "traces" | "shown">,
+): Watch {
+  const found = reconcile(watch, { ...views, after: loop.pool(), primaryMac, nowMs: timers.elapsedMs() });
   for (const difference of found.fresh) say(log, difference);
   for (const key of watch.keys())
     if (!found.watch.has(key)) log.info({ difference: key }, "the sources agree again");
