@@ -15,10 +15,11 @@
  * @module
  */
 import { execFile } from "node:child_process";
-import { chmod, copyFile, cp, link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, cp, link, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { build, type BuildOptions, type Plugin } from "esbuild";
+import { build } from "esbuild";
+import { COMMON, DAEMONS } from "./bundle.ts";
 import { buildExecutable } from "./quickjs/executable.ts";
 
 const ROOT = dirname(import.meta.dirname);
@@ -61,99 +62,8 @@ const LAUNCHERS: Readonly<Record<string, Launcher>> = {
   "terway-sim": { program: "terway-sim" },
 };
 
-/** CommonJS packages inside an ES module need `require`; `__bundleDir` is where the copied .proto files are. */
-const BANNER = [
-  'import { createRequire as __createRequire } from "node:module";',
-  "const require = __createRequire(import.meta.url);",
-  "const __bundleDir = import.meta.dirname;",
-].join("\n");
-
 /** These packages read .proto files relative to their own directory. */
 const WITH_PROTO_FILES = ["grpc-health-check", "@grpc/reflection"];
-
-const protoFiles: Plugin = {
-  name: "proto-files",
-  setup(bundler) {
-    bundler.onLoad(
-      { filter: /node_modules\/(grpc-health-check|@grpc\/reflection)\/build\/.*\.js$/ },
-      async (file) => {
-        const inPackages = file.path.slice(file.path.lastIndexOf("node_modules/") + "node_modules/".length);
-        const directory = JSON.stringify(`proto-files/${dirname(inPackages)}`);
-        const source = await readFile(file.path, "utf8");
-        return { contents: `const __dirname = __bundleDir + "/" + ${directory};\n${source}`, loader: "js" };
-      },
-    );
-  },
-};
-
-/**
- * What the SDK loads at its start for things that the agent never does (XML, WebSocket, calendars): loaded at the first
- * use instead, behind a stand-in that looks the same. Saves 10 MB and 50 ms at each start. The value is the module's
- * `__esModule`: the importing code asks for it at once.
- */
-const LATE: Readonly<Record<string, boolean>> = {
-  lodash: true,
-  moment: false,
-  ws: false,
-  xml2js: false,
-  "https-proxy-agent": false,
-  "http-proxy-agent": false,
-  "socks-proxy-agent": true,
-};
-
-const latePackages: Plugin = {
-  name: "late-packages",
-  setup(bundler) {
-    const names = new RegExp(`^(${Object.keys(LATE).join("|")})$`);
-    bundler.onResolve({ filter: names }, ({ path, importer, resolveDir, namespace }) =>
-      namespace === "late" || !/node_modules\/@darabonba\//.test(importer)
-        ? undefined
-        : { path, namespace: "late", pluginData: resolveDir },
-    );
-    bundler.onLoad({ filter: /.*/, namespace: "late" }, ({ path, pluginData: resolveDir }) => ({
-      contents: [
-        "let module_;",
-        `const load = () => (module_ ??= require(${JSON.stringify(path)}));`,
-        "module.exports = new Proxy(function () {}, {",
-        `  get: (_, key) => (key === "__esModule" ? ${LATE[path]} : load()[key]),`,
-        "  apply: (_, self, args) => load().apply(self, args),",
-        "  construct: (_, args) => new (load())(...args),",
-        "});",
-      ].join("\n"),
-      resolveDir,
-    }));
-  },
-};
-
-/**
- * Node's own modules by `require`: an `import` of one makes a namespace of all its getters, and that of node:http loads
- * the whole of undici.
- */
-const builtins: Plugin = {
-  name: "builtins-by-require",
-  setup(bundler) {
-    bundler.onResolve({ filter: /^node:/ }, ({ path, kind, namespace }) =>
-      kind === "import-statement" && namespace !== "builtin" ? { path, namespace: "builtin" } : undefined,
-    );
-    bundler.onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
-      contents: `module.exports = require(${JSON.stringify(path)});`,
-    }));
-  },
-};
-
-const COMMON: BuildOptions = {
-  absWorkingDir: ROOT,
-  outdir: LIB,
-  outExtension: { ".js": ".mjs" },
-  bundle: true,
-  platform: "node",
-  format: "esm",
-  target: "node26",
-  // Its CommonJS form calls `require` in a way that cannot be bundled.
-  alias: { "jsonc-parser": "jsonc-parser/lib/esm/main.js" },
-  legalComments: "none",
-  logLevel: "warning",
-};
 
 function launcher({ program, env, flags }: Launcher): string {
   return [
@@ -171,14 +81,11 @@ function launcher({ program, env, flags }: Launcher): string {
 async function main(): Promise<void> {
   await rm(DIST, { recursive: true, force: true });
   await mkdir(join(DIST, "bin"), { recursive: true });
-  await build({ ...COMMON, entryPoints: [PLUGIN], minify: true });
+  await build({ ...COMMON, outdir: LIB, entryPoints: [PLUGIN], minify: true });
   await build({
-    ...COMMON,
+    ...DAEMONS,
+    outdir: LIB,
     entryPoints: Object.entries(BUNDLES).map(([out, entry]) => ({ in: entry, out })),
-    banner: { js: BANNER },
-    external: ["koffi"],
-    plugins: [protoFiles, latePackages, builtins],
-    sourcemap: "linked",
   });
   for (const [name, options] of Object.entries(LAUNCHERS)) {
     const path = join(DIST, "bin", name);
