@@ -247,7 +247,10 @@ describe("an ENI that leaves", () => {
     ] as const) {
       const eni = leaving(kind);
       expect(kinds(looked(poolOf([eni]), [viewOf(eni, status)], 20_900, 20_999).effects)).toEqual([]);
-      expect(kinds(looked(poolOf([eni]), [viewOf(eni, status)], 20_900, 21_000).effects)).toEqual([call]);
+      expect(kinds(looked(poolOf([eni]), [viewOf(eni, status)], 20_900, 21_000).effects)).toEqual([
+        "unlink-eni",
+        call,
+      ]);
     }
   });
 
@@ -257,13 +260,17 @@ describe("an ENI that leaves", () => {
       ["deleting", "Available", "delete-eni"],
     ] as const) {
       const eni = leaving(kind, { unsure: true });
-      expect(kinds(looked(poolOf([eni]), [viewOf(eni, status)], 2_000, 2_100).effects)).toEqual([call]);
+      expect(kinds(looked(poolOf([eni]), [viewOf(eni, status)], 2_000, 2_100).effects)).toEqual([
+        "unlink-eni",
+        call,
+      ]);
     }
   });
 
   it("is deleted once it is detached, and detached first where it turns out to be attached", () => {
     const detached = leaving("detaching");
     expect(kinds(looked(poolOf([detached]), [viewOf(detached, "Available")], 2_000, 2_100).effects)).toEqual([
+      "unlink-eni",
       "delete-eni",
     ]);
     const attached = leaving("deleting");
@@ -287,7 +294,7 @@ describe("an ENI that leaves", () => {
     const early = looked(poolOf([young]), [], 2_000, 2_100);
     expect(early.pool.enis.get(0)?.look?.atMs).toBe(10_501);
     const asked = looked(early.pool, [], 10_501, 10_600);
-    expect(kinds(asked.effects)).toEqual(["delete-eni"]);
+    expect(kinds(asked.effects)).toEqual(["unlink-eni", "delete-eni"]);
     expect(looked(early.pool, [], 600_501, 600_600).pool.enis.size).toBe(0);
     const accepted = { ...leaving("deleting"), grewAtMs: 500 };
     expect(looked(poolOf([accepted]), [], 2_000, 2_100).pool.enis.size).toBe(0);

@@ -265,7 +265,6 @@ function leaveToOthers(draft: Draft, eni: KnownEni): void {
     if (eni.addresses.size > 0) return;
   }
   note(draft, "warn", `${id} is not ours any more: it was deleted, or attached to another instance`);
-  if (!isLeaving) draft.effects.push({ kind: "unlink-eni", slot: eni.slot, eni: id });
   onEniGone(draft, eni);
 }
 

@@ -29,11 +29,11 @@ describe("an ENI that the cloud refuses to detach", () => {
     const { id } = viewOf(eni, "InUse");
     const failure = failureOf({ kind: "detach-eni", slot: 0, eni: id }, "configuration");
     const again = looked(poolOf([eni]), [viewOf(eni, "InUse")], 30_000, 30_100);
-    expect(kinds(again.effects)).toEqual(["detach-eni"]);
+    expect(kinds(again.effects)).toEqual(["unlink-eni", "detach-eni"]);
     const refused = step(again.pool, { kind: "detach-failed", slot: 0, eni: id, failure, nowMs: 31_000 });
     expect(stateIn(refused.pool)).toMatchObject({ kind: "detaching", call: { tries: 1 } });
     const later = step(refused.pool, { kind: "ticked", nowMs: refused.wakeAtMs ?? 0 });
-    expect(kinds(later.effects)).toEqual(["detach-eni"]);
+    expect(kinds(later.effects)).toEqual(["unlink-eni", "detach-eni"]);
     expect(
       stateIn(step(later.pool, { kind: "detach-failed", slot: 0, eni: id, failure, nowMs: 99_000 }).pool),
     ).toMatchObject({

@@ -32,27 +32,28 @@ export function startDetach(draft: Draft, eni: KnownEni): void {
   delete eni.assigning;
   moveTo(draft, eni, { kind: "detaching", sinceMs: draft.nowMs, unsure: false, call: { tries: 0 } });
   delete eni.look;
-  draft.effects.push({ kind: "unlink-eni", slot: eni.slot, eni: eni.facts.id });
   sendLeave(draft, eni);
 }
 
 /** Deletes an ENI that is not attached. */
 export function startDelete(draft: Draft, eni: KnownEni): void {
   if (isBusy(eni)) throw new Error(`${eni.facts.id} has pods and cannot be deleted`);
-  if (eni.state.kind !== "detaching")
-    draft.effects.push({ kind: "unlink-eni", slot: eni.slot, eni: eni.facts.id });
   moveTo(draft, eni, { kind: "deleting", sinceMs: draft.nowMs, unsure: false, call: { tries: 0 } });
   delete eni.look;
   sendLeave(draft, eni);
 }
 
-/** Sends the call of an ENI in "detaching" or "deleting" (again). */
+/**
+ * Sends the call of an ENI in "detaching" or "deleting" (again). What the node has of it goes each time: a former run may have
+ * ended before it could.
+ */
 export function sendLeave(draft: Draft, eni: KnownEni): void {
   const { state } = eni;
   if (state.kind !== "detaching" && state.kind !== "deleting") return;
   const tries = state.call?.tries ?? 0;
   const repeated = state.call === undefined && { repeated: true as const };
   eni.state = { ...state, ...repeated, sinceMs: draft.nowMs, unsure: false, call: { tries } };
+  draft.effects.push({ kind: "unlink-eni", slot: eni.slot, eni: eni.facts.id });
   const kind = state.kind === "detaching" ? "detach-eni" : "delete-eni";
   draft.effects.push({ kind, slot: eni.slot, eni: eni.facts.id });
 }
@@ -121,8 +122,9 @@ function onLeaveRefused(draft: Draft, eni: KnownEni, failure: CloudFailure): voi
   }
 }
 
-/** The ENI is not in the cloud any more: its addresses are the vSwitch's again. */
+/** The ENI is not in the cloud any more: its addresses are the vSwitch's again, and the node has nothing of it to keep. */
 export function onEniGone(draft: Draft, eni: KnownEni): void {
+  draft.effects.push({ kind: "unlink-eni", slot: eni.slot, eni: eni.facts.id });
   const { pool, nowMs } = draft;
   const young = [...pool.departed].filter(([, atMs]) => untilSure(draft, atMs) > 0);
   pool.departed = new Map([...young, [eni.facts.id, nowMs]]);

@@ -82,7 +82,18 @@ describe("restore()", () => {
     expect(seen.effects.filter(({ kind }) => kind !== "describe")).toEqual([
       { kind: "attach-eni", slot: 1, eni: "eni-1", priority: "warm-up" },
       { kind: "create-eni", slot: 3, request, priority: "warm-up" },
+      { kind: "unlink-eni", slot: 2, eni: "eni-2" },
       { kind: "delete-eni", slot: 2, eni: "eni-2" },
+    ]);
+  });
+
+  it("takes from the node what a former run may have left of an ENI that leaves, before it asks the cloud", () => {
+    const begun = step(restored({ enis: [known("detaching", 0, 1)] }), { kind: "ticked", nowMs: 1_000 });
+    const scope = { by: "instance" } as const;
+    const asked = step(begun.pool, { kind: "described", scope, views: [], nowMs: 1_100 });
+    expect(asked.effects.filter(({ kind }) => kind !== "describe")).toEqual([
+      { kind: "unlink-eni", slot: 0, eni: "eni-0" },
+      { kind: "detach-eni", slot: 0, eni: "eni-0" },
     ]);
   });
 
