@@ -52,6 +52,17 @@ describe("shrink()", () => {
     expect(sizes(node)).toEqual([3]);
   });
 
+  it("looks again where all that could be given back was a pod's lately, though nothing happens meanwhile", () => {
+    const { node, callsBefore } = nodeAfter(6, 6, [3], {});
+    node.run(55_000);
+    node.del("p2");
+    node.add("p6");
+    node.run(6_000);
+    expect(kinds(node, callsBefore)).toEqual([]);
+    node.run(61_000);
+    expect(kinds(node, callsBefore)).toEqual(["unassign"]);
+  });
+
   it("gives an ENI back only when none of its addresses was a pod's lately", () => {
     const { node, cloud, callsBefore } = nodeAfter(6, 12, [6, 7, 8, 9, 10], {});
     node.run(55_000);

@@ -32,6 +32,8 @@ export function shrink(draft: Draft): void {
   delete pool.surplusSinceMs;
   delete pool.shrinkAfterMs;
   unassignFrom(draft, detachWhole(draft, Math.max(0, surplus)));
+  // What a pod has had lately has to rest first, and nothing else may happen until then.
+  if (idleTotal(pool) > pool.settings.idleMax) pool.surplusSinceMs = nowMs;
   if (!hasLeftovers(pool, nowMs)) return;
   for (const slot of pool.enis.keys()) {
     const eni = edit(draft, slot);
