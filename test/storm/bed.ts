@@ -58,8 +58,6 @@ export type Storm = AsyncDisposable & {
   readonly pass: (minutes: number) => Promise<void>;
   /** Collects the agent's garbage and looks at its memory. */
   readonly lookAtMemory: () => Promise<void>;
-  /** Oldest first. */
-  readonly looks: () => readonly MemoryLook[];
   /** Of all looks. */
   readonly growth: () => Growth;
   /** Waits for a line of the agent's log. */
@@ -103,7 +101,7 @@ export async function openStorm(options: StormOptions): Promise<Storm> {
   stack.defer(() => agent.kill());
   const streams: { readonly pod: Pod; readonly stop: () => Promise<Ping> }[] = [];
   stack.defer(async () => void (await Promise.all(streams.map(({ stop }) => stop()))));
-  const { lookAtMemory, looks, growth } = memoryOf(() => agent, memoryPath);
+  const { lookAtMemory, growth } = memoryOf(() => agent, memoryPath);
   const pods = podsOf(name, agentOptions, stack.use(new AsyncDisposableStack()));
   const moved = stack.move();
   return {
@@ -132,7 +130,6 @@ export async function openStorm(options: StormOptions): Promise<Storm> {
     },
     pass: async (minutes) => passes(name, minutes),
     lookAtMemory,
-    looks,
     growth,
     says: async (text, timeoutMs) => {
       await until(`the agent says "${text}"`, async () => agent.process.output().includes(text), timeoutMs);
@@ -191,7 +188,7 @@ function enterWith({ node }: OneNode, scale: number, memoryPath: string): readon
   ];
 }
 
-function memoryOf(agent: () => Agent, path: string): Pick<Storm, "lookAtMemory" | "looks" | "growth"> {
+function memoryOf(agent: () => Agent, path: string): Pick<Storm, "lookAtMemory" | "growth"> {
   const looks: MemoryLook[] = [];
   let read = 0;
   const lines = async (): Promise<string[]> =>
@@ -203,7 +200,6 @@ function memoryOf(agent: () => Agent, path: string): Pick<Storm, "lookAtMemory" 
       read += 1;
       looks.push(MEMORY.parse(JSON.parse(line)));
     },
-    looks: () => looks,
     growth: () => growthOf(looks),
   };
 }

@@ -18,7 +18,7 @@ export type MemoryLook = {
 export type Growth = { readonly heapBytes: number; readonly rssBytes: number };
 
 /** What the heap may grow by in a storm of a minute, which begins just after the start: code and caches, bytes. */
-export const HEAP_GROWTH_MAX = 6_000_000;
+export const HEAP_GROWTH_MAX = 10_000_000;
 
 /** Throws where there are too few looks to compare. */
 export function growthOf(looks: readonly MemoryLook[]): Growth {
