@@ -33,7 +33,10 @@ export function shrink(draft: Draft): void {
   delete pool.shrinkAfterMs;
   unassignFrom(draft, detachWhole(draft, Math.max(0, surplus)));
   // What a pod has had lately has to rest first, and nothing else may happen until then.
-  if (idleTotal(pool) > pool.settings.idleMax) pool.surplusSinceMs = nowMs;
+  const isResting = pool.enis
+    .values()
+    .some(({ addresses }) => addresses.values().some((state) => !isRested(draft, state)));
+  if (isResting && idleTotal(pool) > pool.settings.idleMax) pool.surplusSinceMs = nowMs;
   if (!hasLeftovers(pool, nowMs)) return;
   for (const slot of pool.enis.keys()) {
     const eni = edit(draft, slot);
