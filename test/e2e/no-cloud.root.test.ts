@@ -50,7 +50,9 @@ describe("terwayd without cloud", () => {
     const pod = await one.pod(name, options);
     await addPod(pod);
     const gateway = one.simulator.gateways["vsw-pods-h2"] ?? "";
-    expect(await ping(pod.namespace, gateway)).toMatchObject({ received: 3 });
+    // The data plane follows the API's answer a little later.
+    const isThere = async (): Promise<boolean> => (await ping(pod.namespace, gateway)).received === 3;
+    await until(`${name} reaches the gateway`, isThere, 5000);
     return pod;
   }
 
