@@ -4,7 +4,7 @@
 #   run    commands that the simulated VPC and the kernel tests call: ip, nft, ping
 #   plugin what the static executable of the plugin is built with: musl-gcc, pip; the build does without where it cannot be had
 #   arm64  what it is built and tried with for arm64: a cross compiler, qemu
-#   test   what the kernel tests look at the kernel with, and the firewalls that they try: conntrack, iptables
+#   test   what the kernel tests look at the kernel with, and the firewalls that they try: conntrack, iptables; strace, which kills programs at a system call
 #   runtime  containerd, runc and the CNI project's loopback, which the plugin is tested with as kubelet would drive it
 #   podman   another runtime that the plugin is tested with where it is there
 #   uml    a Linux kernel that is a process, for what this machine's kernel lacks (ipvlan): x86-64 only; tests do without
@@ -136,6 +136,7 @@ for part in "$@"; do
       ;;
     test)
       system conntrack conntrack
+      system strace strace
       system iptables iptables-nft iptables-legacy
       system gcc gcc
       c_headers

@@ -22,6 +22,8 @@ type AgentPlace = {
   readonly cniConf: string;
   /** Command that enters the node; `ip netns exec` of its namespace where absent. */
   readonly enter?: readonly string[];
+  /** Path of `terwayd`; the built one where absent. */
+  readonly program?: string;
   /** More of its command line. */
   readonly flags?: readonly string[];
 };
@@ -70,7 +72,7 @@ function commandOf(options: AgentOptions | HybridAgentOptions): string[] {
   return [
     ...(options.enter ?? ["ip", "netns", "exec", options.namespace]),
     ...(hybrid ? [] : ["env", `ECS_ENDPOINT=${options.apiUrl}`, `VPC_ENDPOINT=${options.apiUrl}`]),
-    program("terwayd"),
+    options.program ?? program("terwayd"),
     ...(hybrid
       ? ["--hybrid-conf", options.hybridConf, "--node-name", options.nodeName]
       : ["--secret-dir", join(options.directory, "secret")]),

@@ -56,11 +56,12 @@ export async function deletePodNamespace(pod: Pod): Promise<void> {
   await run("ip", ["netns", "delete", pod.namespace]);
 }
 
-/** Executes the plugin with the environment that containerd gives it. */
+/** Executes the plugin with the environment that containerd gives it; `prefix` is a command that executes it. */
 export async function plugin(
   command: string,
   pod: Pod,
   extra: Readonly<Record<string, string>> = {},
+  prefix: readonly string[] = [],
 ): Promise<Ran> {
   const env = {
     PATH: process.env["PATH"] ?? "",
@@ -72,7 +73,8 @@ export async function plugin(
     CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${pod.containerId}`,
     ...extra,
   };
-  return run(program("terway"), [], { env, stdin: pod.conf });
+  const [file, ...args] = [...prefix, program("terway")] as const;
+  return run(file, args, { env, stdin: pod.conf });
 }
 
 /** ADD that has to succeed; the error shows what the plugin printed. */

@@ -173,12 +173,12 @@ function happen(world: World, happening: Happening): void {
   }
 }
 
-/** Where views lag, or somebody took addresses away in the cloud, the agent is killed alone (docs/reliability.md, "Known gaps"). */
+/** A rebuild believes the one view that it has (docs/reliability.md, "Known gaps"): where views lag, the agent is killed alone. */
 function loseStore(
-  { node, runtime, scheduler, views, kernel, promises }: World,
+  { node, runtime, scheduler, views, kernel }: World,
   { downMs, results }: Extract<Happening, { readonly kind: "lose-store" }>,
 ): void {
-  if (scheduler.nowMs() < views.lateUntilMs || promises.taken.size > 0) return node.kill(1, downMs);
+  if (scheduler.nowMs() < views.lateUntilMs) return node.kill(1, downMs);
   for (const sandbox of runtime.sandboxes) {
     sandbox.wasRebuilt = true;
     sandbox.mayBeUnknown ||= !results || sandbox.result === undefined;
