@@ -83,7 +83,10 @@ function nodeDifferences({ runtime, store, kernel }: World, pool: Pool): readonl
     ...[...pool.enis.keys()].flatMap((slot) =>
       tables.eniRules.has(slot) && tables.eniRoutes.has(slot) ? [] : [`slot ${slot} has no rule or route`],
     ),
-    ...[...pool.unplaced.keys()].map((address) => `${address} has no ENI`),
+    // One that is free is remembered for the ENI that may still come, and holds nothing.
+    ...[...pool.unplaced].flatMap(([address, { state }]) =>
+      state.kind === "idle" ? [] : [`${address} has no ENI`],
+    ),
   ];
 }
 
