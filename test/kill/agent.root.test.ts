@@ -16,6 +16,7 @@ const TRIED: readonly (readonly [scenario: Scenario, nodes: readonly string[], e
   [DEL, ["del"], 7],
   [START, ["start"], 20],
   [START_ENI, ["enia", "enib"], 20],
+  [CLOUD, ["clouda", "cloudb", "cloudc"], 50],
 ];
 
 /** What is found of each bug, where the agent is killed at which effects. */
