@@ -249,8 +249,8 @@ describe("openRemoval()", () => {
         ok: true,
         value: undefined,
       });
-      // RTM_GETLINK twice, and NFT_MSG_GETSETELEM: whether its element outlived it.
-      expect([doomed, fake.types.slice(0, 3)]).toEqual([[], [18, 18, 2573]]);
+      // RTM_GETLINK twice, once more for all labels, and NFT_MSG_GETSETELEM: whether its element outlived it.
+      expect([doomed, fake.types.slice(0, 4)]).toEqual([[], [18, 18, 18, 2573]]);
     }
   });
 

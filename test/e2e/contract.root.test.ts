@@ -93,6 +93,14 @@ async function linkGoes(attached: Attached): Promise<void> {
   await until(`${attached.hostName} is gone`, async () => !(await hasLink(attached)), 5000);
 }
 
+/** The agent makes again what of the pod was taken away, also where that was not seen yet. */
+async function isMended(pod: Pod, attached: Attached): Promise<void> {
+  const isBack = async (): Promise<boolean> =>
+    (await inNode("ip", "route", "show", attached.address, "table", "7400")) !== "" &&
+    (await check(pod, attached)).status === 0;
+  await until(`${attached.hostName} is mended`, isBack, 5000);
+}
+
 /** What CHECK says of an attachment that was removed. */
 async function isForgotten(pod: Pod, attached: Attached): Promise<boolean> {
   return errorOf(await check(pod, attached)).msg.includes("no lease");
@@ -119,23 +127,16 @@ describe("CHECK", () => {
     const made = await networkSnapshot(["ip", "netns", "exec", one.node.namespace]);
     expectSilent(await check(pod, attached));
     expect(differences(made, await networkSnapshot(["ip", "netns", "exec", one.node.namespace]))).toEqual([]);
-    await inNode("ip", "route", "del", attached.address, "table", "7400");
-    const broken = await check(pod, attached);
+    // Now and then the agent has mended it before it is asked.
+    let broken = await check(pod, attached);
+    for (let tries = 0; tries < 20 && broken.status === 0; tries += 1) {
+      await inNode("ip", "route", "del", attached.address, "table", "7400");
+      broken = await check(pod, attached);
+      if (broken.status === 0) await isMended(pod, attached);
+    }
     expect([broken.status, errorOf(broken).code]).toEqual([1, 103]);
     expect(errorOf(broken).msg).toContain(`route ${attached.address}`);
-    await inNode(
-      "ip",
-      "route",
-      "add",
-      attached.address,
-      "dev",
-      attached.hostName,
-      "proto",
-      "84",
-      "table",
-      "7400",
-    );
-    expectSilent(await check(pod, attached));
+    await isMended(pod, attached);
     const other = { ...attached, result: { ...attached.result, ips: [] } };
     expect(errorOf(await check(pod, other)).msg).toContain(`no address ${attached.address}`);
     await delPod(pod);

@@ -1,5 +1,6 @@
 /**
- * The directory of DELs that the plugin could not tell the agent, in memory, with the retries of `daemon/spool/spool.ts`.
+ * The directory of DELs that the plugin could not tell the agent, in memory, with the passes and retries of
+ * `daemon/spool/spool.ts`. Checked against it by the same operations on both (`spool-model.test.ts`).
  *
  * @module
  */
@@ -20,6 +21,7 @@ export type SpoolModel = {
 /** As in `daemon/spool/spool.ts`. */
 const RETRY_BASE_MS = 1000;
 const RETRY_CAP_MS = 60_000;
+const RESCAN_MS = 30_000;
 
 type File = { readonly attachment: Attachment };
 
@@ -36,38 +38,68 @@ export function openSpoolModel(onDone: (attachment: Attachment) => void): SpoolM
       notify?.();
     },
     portFor(life, carryOut) {
-      const carry = async (file: File, tries: number): Promise<void> => {
-        const key = attachmentKey(file.attachment);
+      const { timers } = life;
+      const retries = new Map<string, { readonly tries: number; readonly atMs: number }>();
+      let timer: Disposable | undefined;
+      let running: Promise<void> | undefined;
+      let [again, closed] = [false, false];
+
+      const one = async (key: string): Promise<void> => {
+        const file = files.get(key);
+        if (file === undefined) return;
+        const { attachment } = file;
         const isPending = (): boolean => files.get(key) === file;
-        if (!isPending()) return;
         const finish = (): void => {
           if (!isPending() || !life.spend()) return;
           files.delete(key);
-          onDone(file.attachment);
+          onDone(attachment);
         };
-        const done: Result<void> = await carryOut(
-          { attachment: file.attachment, netns: "" },
-          { isPending, finish },
-        );
-        if (done.ok) return;
-        const retryMs = Math.min(RETRY_BASE_MS * 2 ** tries, RETRY_CAP_MS);
-        life.timers.after(retryMs, () => void carry(file, tries + 1));
+        const done: Result<void> = await carryOut({ attachment, netns: "" }, { isPending, finish });
+        if (done.ok) {
+          retries.delete(key);
+          return;
+        }
+        const tries = (retries.get(key)?.tries ?? 0) + 1;
+        const retryMs = Math.min(RETRY_BASE_MS * 2 ** (tries - 1), RETRY_CAP_MS);
+        retries.set(key, { tries, atMs: timers.elapsedMs() + retryMs });
       };
-      const tried = new Set<File>();
       const pass = async (): Promise<void> => {
-        const due = [...files.values()].filter((file) => !tried.has(file));
-        for (const file of due) tried.add(file);
-        await Promise.all(due.map((file) => carry(file, 0)));
+        for (const key of retries.keys()) if (!files.has(key)) retries.delete(key);
+        const due = [...files.keys()].filter((key) => (retries.get(key)?.atMs ?? 0) <= timers.elapsedMs());
+        await Promise.all(due.map(one));
       };
-      notify = () => void life.timers.after(1, () => void pass());
+      const wakeLater = (): void => {
+        timer?.[Symbol.dispose]();
+        if (closed || files.size === 0) return;
+        const nextMs = Math.min(...retries.values().map(({ atMs }) => atMs)) - timers.elapsedMs();
+        timer = timers.after(Math.min(Math.max(nextMs, 10), RESCAN_MS), () => void replay());
+      };
+      /** One pass at a time; who asks while one is under way gets another after it. */
+      function replay(): Promise<void> {
+        again = true;
+        running ??= (async () => {
+          for (; again; again = again && !closed) {
+            again = false;
+            await pass();
+          }
+          running = undefined;
+          wakeLater();
+        })();
+        return running;
+      }
+      notify = () => void timers.after(1, () => void replay());
       return {
         has: (attachment) => life.isAlive() && has(attachment),
         forget(attachment) {
           if (life.spend()) files.delete(attachmentKey(attachment));
           return ok(undefined);
         },
-        replay: pass,
-        [Symbol.asyncDispose]: () => Promise.resolve(),
+        replay,
+        async [Symbol.asyncDispose]() {
+          closed = true;
+          timer?.[Symbol.dispose]();
+          await running;
+        },
       };
     },
   };

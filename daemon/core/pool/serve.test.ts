@@ -139,6 +139,16 @@ describe("releasing", () => {
     expect(late.effects).toEqual([{ kind: "forget-cooldown", address: "10.0.0.1" }]);
   });
 
+  it("frees one of a pair by itself, where the ENI has not the other any more", () => {
+    const pool = poolOf([eniOf(0, { "10.0.0.1": used("b"), "fd00::9": used("a") })]);
+    const next = step(pool, { kind: "released", attachment: attachmentOf("a"), nowMs: 5 });
+    expect(next.effects).toEqual([{ kind: "persist-cooldown", address: "fd00::9", untilMs: 30_005 }]);
+    expect([...(next.pool.enis.get(0)?.addresses.values() ?? [])].map(({ kind }) => kind)).toEqual([
+      "used",
+      "cooling",
+    ]);
+  });
+
   it("makes it idle at once where the cooldown is 0", () => {
     const pool = poolOf([eniOf(0, { "10.0.0.1": used("a") })], { cooldownMs: 0 });
     const next = step(pool, { kind: "released", attachment: attachmentOf("a"), nowMs: 5 });

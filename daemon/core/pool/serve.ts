@@ -70,11 +70,13 @@ export function release(draft: Draft, attachment: Attachment): void {
     pool.waiting = pool.waiting.filter((waiter) => !sameAttachment(waiter.attachment, attachment));
     refuse(draft, attachment, { kind: "no-address", reason: "the pod was deleted while it waited" });
   }
-  const held = addressOf(pool, attachment);
-  const eni = held === undefined ? undefined : edit(draft, held.slot);
-  if (held !== undefined && eni !== undefined) {
-    leave(draft, eni, held.address);
-    if (held.address6 !== undefined) leave(draft, eni, held.address6);
+  for (const [slot, { addresses }] of pool.enis) {
+    // Of a pair one may be where the cloud does not show it any more: each goes by itself.
+    const held = [...addresses].filter(
+      ([, state]) => state.kind === "used" && sameAttachment(state.attachment, attachment),
+    );
+    const eni = held.length === 0 ? undefined : edit(draft, slot);
+    if (eni !== undefined) for (const [address] of held) leave(draft, eni, address);
   }
   const unplaced = unplacedOf(pool, attachment);
   if (unplaced.length === 0) return;
