@@ -42,6 +42,7 @@ function setup(
       );
     },
     prepareEni: unused,
+    eniSlots: unused,
     configureEni: unused,
     mtuOf: unused,
     attachPod: unused,

@@ -10,11 +10,11 @@ import { type PodLink } from "../core/kernel.ts";
 import { type Pool } from "../core/pool/model.ts";
 import { restore } from "../core/pool/restore.ts";
 import { ownerOf } from "../core/pool/survey.ts";
-import { type KernelView } from "../core/rebuild/rebuild.ts";
+import { type KernelView, unlistedEnis } from "../core/rebuild/rebuild.ts";
 import { type Store } from "../store/store.ts";
 import { openDatapath } from "./datapath.ts";
 import { openEffects } from "./effects.ts";
-import { type StartFault } from "./start-fault.ts";
+import { passing, type StartFault } from "./start-fault.ts";
 import { type Host, SYSTEM_HOST } from "./host.ts";
 import { openHostFiles } from "./host-files.ts";
 import { keepOrphansAway, type OrphansOptions } from "./orphans.ts";
@@ -77,6 +77,11 @@ export function recoverEnis({
   known: { settings, enis = [] },
   ...rest
 }: Omit<Recovery, "enis" | "block" | "cooldownMs"> & { readonly known: Known }): Result<void, StartFault> {
+  const unlisted = unlistedEnis(rest.view, enis);
+  if (unlisted.length > 0) {
+    const reason = `the cloud does not list the ENI with the MAC ${unlisted.join(", ")}, which this node has; its list is late`;
+    return failed(passing({ kind: "not-ready", reason }));
+  }
   const own = enis.flatMap((eni) => {
     const owner = ownerOf(settings, eni);
     return owner === "foreign" ? [] : [{ view: eni, borrowed: owner === "borrowed" }];

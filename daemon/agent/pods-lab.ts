@@ -58,6 +58,7 @@ function memoryKernel(): MemoryKernel {
     prepareEni: unused,
     configureEni: unused,
     forgetEni: unused,
+    eniSlots: unused,
     mtuOf: async () => ok(1500),
     cleanHost: unused,
     checkNode: unused,

@@ -20,7 +20,11 @@ describe("keepReconciled()", () => {
     let wake: (() => void) | undefined;
     let [shows, looks]: [readonly MetadataEni[] | undefined, number] = [undefined, 0];
     const kept = keepReconciled({
-      kernel: { podTraces: async () => ok([{ address: STRAY, hostName: "twx" }]) },
+      kernel: {
+        podTraces: async () => ok([{ address: STRAY, hostName: "twx" }]),
+        eniSlots: async () => ok([0]),
+        forgetEni: () => expect.fail("slot 0 has an ENI"),
+      },
       metadata: {
         async enis() {
           looks += 1;

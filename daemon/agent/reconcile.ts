@@ -18,7 +18,7 @@ const FIRST_LOOK_MS = 1_000;
 const LOOK_MS = 60_000;
 
 export type ReconcileOptions = {
-  readonly kernel: Pick<Kernel, "podTraces">;
+  readonly kernel: Pick<Kernel, "podTraces" | "eniSlots" | "forgetEni">;
   readonly metadata: EniMetadata;
   readonly primaryMac: Mac;
   readonly loop: Pick<Loop, "pool" | "dispatch">;
@@ -51,12 +51,14 @@ export function keepReconciled(options: ReconcileOptions): Disposable {
 async function lookOnce(options: ReconcileOptions, watch: Watch, isClosed: () => boolean): Promise<Watch> {
   const { kernel, metadata, loop, log } = options;
   let before = loop.pool();
+  const slots = await kernel.eniSlots();
   const traces = await kernel.podTraces();
   if (isClosed()) return watch;
   if (!traces.ok) log.debug({ fault: traces.fault }, "the kernel was not asked for pods' addresses");
   const next = decide(options, watch, {
     before,
     traces: traces.ok ? traces.value : undefined,
+    ...(slots.ok && traces.ok && { slots: slots.value }),
     shown: undefined,
   });
   before = loop.pool();
@@ -67,17 +69,31 @@ async function lookOnce(options: ReconcileOptions, watch: Watch, isClosed: () =>
 }
 
 function decide(
-  { primaryMac, loop, timers, log }: ReconcileOptions,
+  options: ReconcileOptions,
   watch: Watch,
-  views: Pick<Views, "before" | "traces" | "shown">,
+  views: Pick<Views, "before" | "traces" | "slots" | "shown">,
 ): Watch {
+  const { primaryMac, loop, timers, log } = options;
   const found = reconcile(watch, { ...views, after: loop.pool(), primaryMac, nowMs: timers.elapsedMs() });
   for (const difference of found.fresh) say(log, difference);
   for (const key of watch.keys())
     if (!found.watch.has(key)) log.info({ difference: key }, "the sources agree again");
+  for (const slot of found.forget) void forget(options, slot);
   const { hold, ask, survey } = found;
   if (hold.length > 0 || ask.length > 0 || survey) loop.dispatch({ kind: "reconciled", hold, ask, survey });
   return found.watch;
+}
+
+/** An ENI that is made now has its slot long before anything of it is in the kernel. */
+async function forget({ kernel, loop, log, onBug }: ReconcileOptions, slot: number): Promise<void> {
+  if (loop.pool().enis.has(slot)) return;
+  try {
+    const done = await kernel.forgetEni(slot);
+    if (done.ok) log.info({ slot }, "what an ENI had left in the kernel was taken away");
+    else log.warn({ slot, fault: done.fault }, "what an ENI has left in the kernel could not be taken away");
+  } catch (error) {
+    onBug(error);
+  }
 }
 
 /** Once for each. */
@@ -88,6 +104,11 @@ function say(log: Log, { subject, decision }: Difference): void {
       return log.error(about, "the kernel uses an address that no lease has: it is held back");
     case "address-lost":
       return log.error(about, "the cloud has taken a pod's address: delete the pod");
+    case "slot-without-eni":
+      return log.info(
+        about,
+        "the kernel has the rule of an ENI that is gone; it is taken away if that lasts",
+      );
     case "address-not-shown":
     case "address-not-known":
     case "eni-not-shown":

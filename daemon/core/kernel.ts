@@ -95,8 +95,10 @@ export type Kernel = {
   configureEni(eni: EniLink): Promise<Result<void>>;
   /** The MTU that a device has now, in bytes. */
   mtuOf(ifIndex: number): Promise<Result<number>>;
-  /** Removes table and rule of the slot; the device itself is the cloud's. */
+  /** Removes chain, table and rule of the slot, the rule last; the device itself is the cloud's. */
   forgetEni(slot: number): Promise<Result<void>>;
+  /** Slots of which the node has a rule: those of ENIs that serve, and what was left of others. */
+  eniSlots(): Promise<Result<readonly number[]>>;
   attachPod(pod: PodLink): Promise<Result<PodInterfaces>>;
   /**
    * Resolves when nobody can reach or use the addresses any more: elements, routes, neighbours and connections are gone and

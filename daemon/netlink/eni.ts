@@ -19,15 +19,17 @@ import {
   planEniRoutes,
   planEniUnlink,
 } from "../core/datapath/host-plan.ts";
-import { eniTable, PROTOCOL } from "../core/datapath/layout.ts";
+import { eniTable, PROTOCOL, SLOT_MAX } from "../core/datapath/layout.ts";
 import { mtuRefusal } from "../core/datapath/mtu.ts";
 import { type Device, type Plan } from "../core/datapath/thing.ts";
 import { type EniLink } from "../core/kernel.ts";
 import { applyPlan, removePlan } from "./apply.ts";
 import { answerFault, type Client } from "./client.ts";
+import { dumpRules } from "./codec/dump.ts";
 import { AF } from "./codec/ip.ts";
 import { getLink, type Link } from "./codec/link.ts";
 import { IFF } from "./codec/link-base.ts";
+import { decodeRule } from "./codec/rule.ts";
 import { arpConversation, askGateway, ndConversation } from "./gateway.ts";
 import { forwardingRefusal } from "./ipv6.ts";
 import { runNft } from "./nft.ts";
@@ -176,8 +178,26 @@ export async function forgetEni(ports: EniPorts, slot: number): Promise<Result<v
       plan.push(gatewayThings(slot, { name: String(oif), ifIndex: oif }, gateway));
     }
   }
+  // The rule last: as long as anything of the slot is there, `eniSlots` tells of it.
+  const chain = await removeChain(ports, slot);
+  if (!chain.ok) return chain;
   const removed = await removePlan(client, plan.flat());
   for (const ifIndex of devices) await applyPlan(client, planEniForget({ name: String(ifIndex), ifIndex }));
-  const chain = await removeChain(ports, slot);
-  return removed.ok ? chain : removed;
+  return removed;
+}
+
+/** See `Kernel.eniSlots`. */
+export async function eniSlots({
+  client,
+  host,
+}: Pick<EniPorts, "client" | "host">): Promise<Result<readonly number[]>> {
+  const tables = new Set<number>();
+  for (const family of familiesOf(host)) {
+    const number = family === "ip" ? AF.INET : AF.INET6;
+    const rules = await client.dump("ip rule show", dumpRules({ family: number }), decodeRule);
+    if (!rules.ok) return rules;
+    for (const { protocol, table } of rules.value) if (protocol === PROTOCOL) tables.add(table);
+  }
+  const slots = Array.from({ length: SLOT_MAX + 1 }, (_, slot) => slot);
+  return ok(slots.filter((slot) => tables.has(eniTable(slot))));
 }

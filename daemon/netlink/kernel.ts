@@ -18,7 +18,7 @@ import { openStale } from "./connections.ts";
 import { withIpvlan } from "./datapaths.ts";
 import { openDoomed } from "./doomed.ts";
 import { withDrift } from "./drift.ts";
-import { configureEni, type EniPorts, forgetEni, mtuOf, prepareEni } from "./eni.ts";
+import { configureEni, eniSlots, type EniPorts, forgetEni, mtuOf, prepareEni } from "./eni.ts";
 import { prepareHost } from "./host.ts";
 import { garbageCollector } from "./garbage.ts";
 import { hostFacts } from "./ipv6.ts";
@@ -95,6 +95,7 @@ export async function openKernel(options: KernelOptions = {}): Promise<OpenKerne
     mtuOf: (ifIndex) => mtuOf(client, ifIndex),
     configureEni: (eni) => configureEni(enis, eni),
     forgetEni: (slot) => forgetEni(enis, slot),
+    eniSlots: () => eniSlots(enis),
     async attachPod(pod) {
       doomed.busy();
       const { v6 } = pod.addresses;

@@ -1,5 +1,5 @@
 /**
- * What the agent is known not to hold yet: none now. Each gap turns one kind of fault off, by name, so that nothing is left out
+ * What the agent is known not to hold yet. Each gap turns one kind of fault off, by name, so that nothing is left out
  * silently; docs/reliability.md has a line for each.
  *
  * @module
@@ -10,7 +10,17 @@ export type Gap = {
   readonly name: string;
   /** What would have to be built. */
   readonly lacks: string;
-  readonly meets: (happening: Happening) => boolean;
+  readonly meets: (happening: Happening, now: Now) => boolean;
 };
 
-export const KNOWN_GAPS: readonly Gap[] = [];
+/** `late`: a view of the cloud may be older than what we, or an operator, did last. */
+export type Now = { readonly late: boolean };
+
+export const LATE_REBUILD: Gap = {
+  name: "late-rebuild",
+  lacks:
+    "a database that is lost while views lag, or after an operator took addresses away, is rebuilt with some that are gone",
+  meets: ({ kind }, { late }) => kind === "lose-store" && late,
+};
+
+export const KNOWN_GAPS: readonly Gap[] = [LATE_REBUILD];

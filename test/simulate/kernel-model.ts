@@ -239,6 +239,7 @@ function portFor(machine: Machine, life: Life): KernelPort {
       }),
     awaitEni: (mac, signal) => life.during(arrival(machine, mac, signal)),
     configureEni: (eni) => step(() => configureEni(tables, eni, prepared), GATEWAY_MS),
+    eniSlots: () => step(() => ok([...tables.eniRules].toSorted((a, b) => a - b))),
     forgetEni: (slot) =>
       step(() => {
         prepared.delete(slot);

@@ -99,6 +99,8 @@ async function play(machine: Machine, operation: KernelOperation): Promise<unkno
       return ofEni(machine, operation.kind, operation.slot);
     case "traces":
       return wordsOf(await during(machine, port.podTraces()), traceWords);
+    case "slots":
+      return wordsOf(await during(machine, port.eniSlots()), (slots) => slots);
     case "survey":
       return wordsOf(await during(machine, port.survey()), surveyWords);
     case "check-node":

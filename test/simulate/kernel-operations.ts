@@ -61,7 +61,7 @@ export type KernelOperation =
       readonly kind: "configure" | "forget" | "prepare-eni" | "mtu" | "await" | "plug" | "unplug";
       readonly slot: 0 | 1;
     }
-  | { readonly kind: "traces" | "survey" | "check-node" | "prepare-host" | "clean-host" | "tables" }
+  | { readonly kind: "traces" | "slots" | "survey" | "check-node" | "prepare-host" | "clean-host" | "tables" }
   | { readonly kind: "damage"; readonly damage: DrawnDamage };
 
 /** `pod`: whose link, or whose route of the first address. */
@@ -91,6 +91,7 @@ const WEIGHTS: readonly (readonly [weight: number, draw: Draw])[] = [
   [2, ofSlot("unplug")],
   [3, ofSlot("plug")],
   [8, () => ({ kind: "traces" })],
+  [3, () => ({ kind: "slots" })],
   [5, () => ({ kind: "survey" })],
   [5, () => ({ kind: "check-node" })],
   [3, () => ({ kind: "prepare-host" })],

@@ -94,6 +94,8 @@ async function play(machine: Machine, operation: KernelOperation): Promise<unkno
       return ofEni(machine, operation.kind, operation.slot);
     case "traces":
       return wordsOf(await kernel.podTraces(), traceWords);
+    case "slots":
+      return wordsOf(await kernel.eniSlots(), (slots) => slots);
     case "survey":
       return wordsOf(await kernel.survey(), surveyWords);
     case "check-node":

@@ -189,13 +189,13 @@ export function configureEni(
   return ok(undefined);
 }
 
-/** Routes of a device that is gone went with it; the chain stays while an element leads there. */
+/** Routes of a device that is gone went with it. Nothing goes while an element leads to the chain. */
 export function forgetEni({ eniRules, eniRoutes, chains, elements }: Tables, slot: number): Result<void> {
-  eniRules.delete(slot);
-  eniRoutes.delete(slot);
   for (const element of elements.values())
     if (element.slot === slot) return failed(kernelFault("nft delete chain", "EBUSY"));
   chains.delete(slot);
+  eniRules.delete(slot);
+  eniRoutes.delete(slot);
   return ok(undefined);
 }
 

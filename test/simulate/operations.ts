@@ -5,6 +5,7 @@
  * @module
  */
 import { type Random, seededRandom } from "../../sim/model/random.ts";
+import { type Gap } from "./gaps.ts";
 import { type Config, type Setting } from "./setting.ts";
 
 /** Actions that faults are ordered for. */
@@ -110,7 +111,7 @@ const CODES = [
 ] as const;
 
 /** What does not happen, although it could be drawn. */
-export type Excluded = { readonly meets: (happening: Happening) => boolean };
+export type Excluded = Pick<Gap, "meets">;
 
 /** A history of so many operations. What is excluded is replaced by a look at STATUS. */
 export function drawHistory(seed: number, count: number, excluded: readonly Excluded[]): History {
@@ -132,7 +133,7 @@ export function drawHistory(seed: number, count: number, excluded: readonly Excl
     let at = random.unit() * total;
     const [, , draw] = WEIGHTS.find(([, weight]) => (at -= weight) < 0) ?? WEIGHTS[0];
     const drawn = draw(random);
-    const isOff = excluded.some(({ meets }) => meets(drawn));
+    const isOff = excluded.some(({ meets }) => meets(drawn, { late: false }));
     const happening: Happening = isOff ? { kind: "status" } : drawn;
     return { afterMs: random.pick(AFTER_MS), salt: random.between(0, 0x7fff_ffff), happening };
   });

@@ -8,6 +8,7 @@ import { createModel } from "../../sim/model/model.ts";
 import { faultSchema } from "../../sim/model/faults.ts";
 import { attachmentKey } from "../../proto/attachment.ts";
 import { openCloudModel, START_MS } from "./cloud-caller.ts";
+import { LATE_REBUILD } from "./gaps.ts";
 import { openKernelModel } from "./kernel-model.ts";
 import { openNode, type Variant } from "./node.ts";
 import { type Happening, type History, type Operation } from "./operations.ts";
@@ -173,12 +174,14 @@ function happen(world: World, happening: Happening): void {
   }
 }
 
-/** A rebuild believes the one view that it has (docs/reliability.md, "Known gaps"): where views lag, the agent is killed alone. */
+/** Where that meets the gap, the agent is killed alone. */
 function loseStore(
-  { node, runtime, scheduler, views, kernel }: World,
-  { downMs, results }: Extract<Happening, { readonly kind: "lose-store" }>,
+  { node, runtime, scheduler, views, kernel, promises }: World,
+  happening: Extract<Happening, { readonly kind: "lose-store" }>,
 ): void {
-  if (scheduler.nowMs() < views.lateUntilMs) return node.kill(1, downMs);
+  const { downMs, results } = happening;
+  const late = scheduler.nowMs() < views.lateUntilMs || promises.taken.size > 0;
+  if (LATE_REBUILD.meets(happening, { late })) return node.kill(1, downMs);
   for (const sandbox of runtime.sandboxes) {
     sandbox.wasRebuilt = true;
     sandbox.mayBeUnknown ||= !results || sandbox.result === undefined;

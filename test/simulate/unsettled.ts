@@ -5,7 +5,7 @@
  */
 import { attachmentKey } from "../../proto/attachment.ts";
 import { type Pool } from "../../daemon/core/pool/model.ts";
-import { countOf, idleTotal, sizeOf } from "../../daemon/core/pool/pairs.ts";
+import { countOf, idleTotal, podsPerEni, sizeOf } from "../../daemon/core/pool/pairs.ts";
 import { type CloudState } from "../../sim/model/state.ts";
 import { type Tables } from "./kernel-tables.ts";
 import { type Sandbox } from "./runtime.ts";
@@ -80,6 +80,9 @@ function nodeDifferences({ runtime, store, kernel }: World, pool: Pool): readonl
     ...[...tables.eniRoutes.keys()].flatMap((slot) =>
       pool.enis.has(slot) ? [] : [`leak: routes of slot ${slot}`],
     ),
+    ...[...tables.eniRules, ...tables.chains].flatMap((slot) =>
+      pool.enis.has(slot) ? [] : [`leak: rule or chain of slot ${slot}`],
+    ),
     ...[...pool.enis.keys()].flatMap((slot) =>
       tables.eniRules.has(slot) && tables.eniRoutes.has(slot) ? [] : [`slot ${slot} has no rule or route`],
     ),
@@ -111,7 +114,7 @@ function idleDifferences(pool: Pool, state: CloudState): readonly string[] {
     const { facts, addresses } = eni;
     const isPrimaryIdle = facts !== undefined && addresses.get(facts.primary)?.kind === "idle";
     if (isPrimaryIdle && countOf(eni, "used", "ipv4") > 0) idlePrimaries += 1;
-    canGrow ||= sizeOf(eni, "ipv4") < pool.limits.addressesPerEni && free(eni.vSwitch) > 0;
+    canGrow ||= sizeOf(eni, "ipv4") < podsPerEni(pool) && free(eni.vSwitch) > 0;
     if ([...addresses.values()].some(({ kind }) => kind === "cooling" || kind === "unassigning"))
       return [`addresses of slot ${eni.slot} are on their way`];
   }

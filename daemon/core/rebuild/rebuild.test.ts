@@ -12,6 +12,7 @@ import {
   rebuild,
   type RebuildInput,
   unknownAttachment,
+  unlistedEnis,
 } from "./rebuild.ts";
 
 function must<Value>(value: Value | undefined): Value {
@@ -70,6 +71,15 @@ function input(given: Partial<RebuildInput> & { readonly pods?: readonly PodTrac
   const kernel = { pods, slaves: [], enis: [{ slot: 2, mac: mac(1) }], wasUsed: true };
   return { kernel, cache: [], enis: [eni(1)], block: [], ...rest };
 }
+
+describe("unlistedEnis()", () => {
+  it("names the ENIs of the node that a late list lacks", () => {
+    const [first, second] = [eni(0), eni(1)];
+    const enis = [first, second].map(({ view: { mac } }, slot) => ({ slot, mac }));
+    expect(unlistedEnis({ enis }, [second.view])).toEqual([first.view.mac]);
+    expect(unlistedEnis({ enis }, [first.view, second.view])).toEqual([]);
+  });
+});
 
 describe("rebuild()", () => {
   it("gives a pod that all views agree on its lease back, and keeps what is free from being used at once", () => {

@@ -78,6 +78,15 @@ export type Rebuilt = {
   readonly findings: readonly string[];
 };
 
+/**
+ * Devices of ENIs with a table of ours that the cloud does not list: its view is older than they are. What is on them would be
+ * given up, and their slots to others.
+ */
+export function unlistedEnis({ enis }: Pick<KernelView, "enis">, views: readonly EniView[]): readonly Mac[] {
+  const listed = new Set(views.map(({ mac }) => mac));
+  return enis.flatMap(({ mac }) => (listed.has(mac) ? [] : [mac]));
+}
+
 /** No caller can name it: networks have names. */
 export function unknownAttachment(hostName: string): Attachment {
   return { network: "", containerId: hostName, ifName: "" };

@@ -41,8 +41,24 @@ const decisions = ({ differences }: Reconciled): string[] => differences.map(({ 
 
 describe("reconcile()", () => {
   it("has nothing to say where all agree", () => {
-    const nothing = { differences: [], fresh: [], hold: [], ask: [], survey: false };
+    const nothing = { differences: [], fresh: [], hold: [], forget: [], ask: [], survey: false };
     expect(look(POOL)).toEqual({ ...nothing, watch: new Map() });
+  });
+
+  it("takes a slot without an ENI away when two looks found it, and nobody who may use it", () => {
+    const slots = [0, 4];
+    const first = look(POOL, { slots });
+    expect([keys(first), first.forget]).toEqual([["slot-without-eni 4"], []]);
+    expect(look(POOL, { slots }, first.watch).forget).toEqual([4]);
+    const unknown = [{ address: ip("10.9.9.9"), hostName: "twx" }];
+    const unplaced = new Map([[ip("10.0.0.9"), { state: used("b"), slot: 4 }]]);
+    const held: readonly [Pool, Partial<Views>][] = [
+      [POOL, { traces: unknown }],
+      [{ ...POOL, cloudSeen: false }, {}],
+      [{ ...POOL, unplaced }, {}],
+      [poolOf([ENI, eniOf(4, { "10.0.0.4": IDLE })]), {}],
+    ];
+    for (const [pool, more] of held) expect(look(pool, { slots, ...more }, first.watch).forget).toEqual([]);
   });
 
   it("holds back what the kernel uses and no lease has, as long as it does, and says so once", () => {

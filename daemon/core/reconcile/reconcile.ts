@@ -25,6 +25,8 @@ export type Subject =
       readonly hostName: string;
       readonly pool: AddressState["kind"] | "unknown";
     }
+  /** The kernel has the rule of a slot in which the pool has no ENI: a former run, or a failure, left it there. */
+  | { readonly kind: "slot-without-eni"; readonly slot: number }
   /** The pool has an address on the ENI, the metadata service does not show it. */
   | { readonly kind: "address-not-shown"; readonly eni: EniId; readonly address: IpAddress }
   /** The metadata service shows an address on the ENI that the pool does not have. */
@@ -46,6 +48,8 @@ export type Decision =
   | { readonly kind: "hold" }
   /** Seen once, it may be on its way to agree; looked at again. */
   | { readonly kind: "wait" }
+  /** What the kernel has of the slot is taken away: two looks found nobody who uses it. */
+  | { readonly kind: "forget" }
   /** The API is asked: about the ENI, or for all that are attached. */
   | { readonly kind: "ask" }
   /** The API was asked; what it says later is heard by the pool. Nothing more is done. */
@@ -64,6 +68,8 @@ export type Views = {
   readonly after: Pool;
   /** `undefined`: the kernel could not be asked. */
   readonly traces: readonly PodTrace[] | undefined;
+  /** Slots of ENIs that the kernel has rules of; told with `traces`. */
+  readonly slots?: readonly number[];
   /** `undefined`: there was no answer. */
   readonly shown: readonly MetadataEni[] | undefined;
   /** The instance's own ENI, which serves no pods. */
@@ -78,6 +84,8 @@ export type Reconciled = {
   /** Those that were not there at the last look. */
   readonly fresh: readonly Difference[];
   readonly hold: readonly IpAddress[];
+  /** Slots to take away from the kernel. */
+  readonly forget: readonly number[];
   /** ENIs of the pool to ask the API about. */
   readonly ask: readonly EniId[];
   /** The API is to be asked for all ENIs of the instance. */
@@ -91,7 +99,12 @@ const DIFFERENCES_MAX = 1_000;
 
 export function reconcile(watch: Watch, views: Views): Reconciled {
   const { nowMs } = views;
-  const subjects = [...kernelSubjects(views), ...metadataSubjects(views), ...lostSubjects(views)];
+  const subjects = [
+    ...kernelSubjects(views),
+    ...slotSubjects(views),
+    ...metadataSubjects(views),
+    ...lostSubjects(views),
+  ];
   const next = new Map<string, { readonly sinceMs: number; readonly asked: number }>();
   const [differences, fresh]: [Difference[], Difference[]] = [[], []];
   for (const subject of subjects.slice(0, DIFFERENCES_MAX)) {
@@ -112,6 +125,9 @@ export function reconcile(watch: Watch, views: Views): Reconciled {
     hold: differences.flatMap(({ subject, decision }) =>
       decision.kind === "hold" && "address" in subject ? [subject.address] : [],
     ),
+    forget: differences.flatMap(({ subject, decision }) =>
+      decision.kind === "forget" && "slot" in subject ? [subject.slot] : [],
+    ),
     ask: [...new Set(asked.flatMap((subject) => eniToAsk(subject) ?? []))],
     survey: asked.some(({ kind }) => kind === "eni-not-known"),
   };
@@ -126,6 +142,7 @@ function eniToAsk(subject: Subject): EniId | undefined {
       return subject.eni;
     case "eni-not-known":
     case "used-without-lease":
+    case "slot-without-eni":
     case "address-lost":
       return undefined;
     default:
@@ -139,6 +156,8 @@ function decide(subject: Subject, known: Known, nowMs: number): Decision {
   switch (subject.kind) {
     case "used-without-lease":
       return { kind: "hold" };
+    case "slot-without-eni":
+      return { kind: known === undefined ? "wait" : "forget" };
     case "address-not-shown":
     case "address-not-known":
     case "eni-not-shown":
@@ -154,10 +173,12 @@ function decide(subject: Subject, known: Known, nowMs: number): Decision {
   }
 }
 
+const KERNEL_KINDS = ["used-without-lease", "slot-without-eni"] as const;
+
 /** Where a source did not answer, what it told before is not forgotten: it would be asked about anew. */
 function keepUnseen(watch: Watch, next: Map<string, NonNullable<Known>>, { traces, shown }: Views): Watch {
   for (const [key, known] of watch) {
-    const isOfKernel = key.startsWith("used-without-lease");
+    const isOfKernel = KERNEL_KINDS.some((kind) => key.startsWith(kind));
     const isUnseen = isOfKernel
       ? traces === undefined
       : shown === undefined && !key.startsWith("address-lost");
@@ -170,7 +191,8 @@ function keepUnseen(watch: Watch, next: Map<string, NonNullable<Known>>, { trace
 export function keyOf(subject: Subject): string {
   const eni = "eni" in subject && subject.eni !== undefined ? ` ${subject.eni}` : "";
   const address = "address" in subject ? ` ${subject.address}` : "";
-  return `${subject.kind}${eni}${address}`;
+  const slot = "slot" in subject ? ` ${subject.slot}` : "";
+  return `${subject.kind}${eni}${address}${slot}`;
 }
 
 /** Traces of addresses that nobody had before the look nor has after it: a pod that came or went meanwhile is none. */
@@ -180,6 +202,21 @@ function kernelSubjects({ before, after, traces = [] }: Views): readonly Subject
     if (was?.kind === "used" || is?.kind === "used") return [];
     return [{ kind: "used-without-lease", address, hostName, pool: is?.kind ?? "unknown" }];
   });
+}
+
+/**
+ * None before the cloud's list was seen, nor while the kernel leads packets to a pod of which nobody knows the slot: it may be one
+ * of these.
+ */
+function slotSubjects(views: Views): readonly Subject[] {
+  const { before, after, slots = [] } = views;
+  if (!before.cloudSeen || kernelSubjects(views).length > 0) return [];
+  const wanted = new Set([
+    ...before.enis.keys(),
+    ...after.enis.keys(),
+    ...[...after.unplaced.values()].flatMap(({ slot }) => slot ?? []),
+  ]);
+  return slots.filter((slot) => !wanted.has(slot)).map((slot) => ({ kind: "slot-without-eni", slot }));
 }
 
 function metadataSubjects({ before, after, shown, primaryMac }: Views): readonly Subject[] {
