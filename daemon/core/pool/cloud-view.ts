@@ -65,7 +65,8 @@ export function onView(draft: Draft, eni: KnownEni, view: EniView, asked: Asked)
       else onViewOfReady(draft, eni, view, { askedMs, isOurs });
       return;
     case "detaching":
-      if (view.status === "Available") startDelete(draft, eni);
+      // Deleting: somebody has asked for it, and it may be stuck.
+      if (view.status === "Available" || view.status === "Deleting") startDelete(draft, eni);
       else if (isOurs) lookAtLeaving(draft, eni, view.status === "InUse");
       else leaveIfSure(draft, eni, askedMs);
       return;
@@ -98,6 +99,8 @@ export function onMissing(draft: Draft, eni: KnownEni, { askedMs, isPresent }: A
       }
       eni.misses += 1;
       if (eni.misses < MISSES_GONE) lookAgain(draft, eni);
+      // Its device was here and is not any more: where it is not gone, it is an ENI without an owner.
+      else if (state.kind === "ready" || state.wasReady === true) leaveToOthers(draft, eni);
       else leaveIfSure(draft, eni, askedMs);
       return;
     case "detaching":
@@ -260,7 +263,15 @@ function leaveToOthers(draft: Draft, eni: KnownEni): void {
     delete eni.look;
     delete eni.assigning;
     delete eni.unassigning;
-    eni.state = { kind: "linking", sinceMs: draft.nowMs, rounds: 0, inUse: false, unsure: false };
+    const wasReady = kind === "ready" || (eni.state.kind === "linking" && eni.state.wasReady === true);
+    eni.state = {
+      kind: "linking",
+      sinceMs: draft.nowMs,
+      rounds: 0,
+      inUse: false,
+      unsure: false,
+      ...(wasReady && { wasReady: true }),
+    };
     persist(draft, eni);
     if (eni.addresses.size > 0) return;
   }

@@ -86,6 +86,8 @@ export type EniState =
       readonly inUse: boolean;
       readonly unsure: boolean;
       readonly relinkAtMs?: number;
+      /** Its device was on the node before, and passed packets: where it is not, it was taken away. */
+      readonly wasReady?: true;
     }
   /** `confirmed`: the cloud has said InUse. */
   | { readonly kind: "ready"; readonly ifIndex: number; readonly confirmed: boolean }

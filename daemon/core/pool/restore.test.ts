@@ -52,7 +52,15 @@ describe("restore()", () => {
       vSwitch: A,
       facts: { id: "eni-2", mac: MAC, primary: "10.0.0.1" },
       misses: 0,
-      state: { kind: "linking", sinceMs: 1_000, rounds: 0, inUse: false, unsure: false, relinkAtMs: 1_000 },
+      state: {
+        kind: "linking",
+        sinceMs: 1_000,
+        rounds: 0,
+        inUse: false,
+        unsure: false,
+        relinkAtMs: 1_000,
+        wasReady: true,
+      },
       unassigning: { unsure: true, call: { tries: 0 } },
       addresses: new Map([
         ["10.0.0.1", { kind: "used", attachment: attachmentOf("a") }],

@@ -121,7 +121,15 @@ function eniOf(record: EniRecord, unplaced: Map<IpAddress, Unplaced>, nowMs: num
 /** An ENI on which a pod has, or just had, an address does not leave, whatever was begun. */
 function stateOf(kind: Exclude<EniRecord["kind"], "creating">, isBusy: boolean, nowMs: number): EniState {
   if (kind === "ready" || isBusy)
-    return { kind: "linking", sinceMs: nowMs, rounds: 0, inUse: false, unsure: false, relinkAtMs: nowMs };
+    return {
+      kind: "linking",
+      sinceMs: nowMs,
+      rounds: 0,
+      inUse: false,
+      unsure: false,
+      relinkAtMs: nowMs,
+      ...(kind === "ready" && { wasReady: true }),
+    };
   const call = { tries: 0, retryAtMs: nowMs };
   if (kind === "attaching") return { kind, rounds: 0, call };
   // The former run may have sent it.
