@@ -9,6 +9,7 @@
  */
 import { isIpv6 } from "../../proto/addr6.ts";
 import { failed, ok, type Result } from "../../proto/result.ts";
+import { hasHostLinkPrefix } from "../core/datapath/link-name.ts";
 import { addressesOf, GROUP, podAlias, PROTOCOL, TABLE } from "../core/datapath/layout.ts";
 import { podElements } from "../core/datapath/pod-plan.ts";
 import { ifbName } from "../core/datapath/traffic.ts";
@@ -143,7 +144,7 @@ async function ourLinks(client: Client, pods: readonly Leaving[]): Promise<Resul
   return renamed.ok ? ok({ links: [...links, ...renamed.value], ifbs }) : renamed;
 }
 
-/** Links that somebody gave another name: their alias says for whom they were made. */
+/** Links that somebody gave another name: their alias says for whom they were made. One with a name of ours is another pod's. */
 async function renamedLinks(client: Client, pods: readonly Leaving[]): Promise<Result<readonly OurLink[]>> {
   const labels = await client.dump("ip link show", dumpLinks({ kind: "veth" }), decodeLinkLabel);
   if (!labels.ok) return labels;
@@ -151,8 +152,8 @@ async function renamedLinks(client: Client, pods: readonly Leaving[]): Promise<R
   return ok(
     labels.value.flatMap(({ index, name, group, alias }) => {
       const addresses = alias === undefined ? undefined : wanted.get(alias);
-      const isIt = addresses !== undefined && name !== undefined && group === GROUP.pods;
-      return isIt ? [{ index, name, addresses }] : [];
+      const isForeign = name !== undefined && !hasHostLinkPrefix(name);
+      return addresses !== undefined && isForeign && group === GROUP.pods ? [{ index, name, addresses }] : [];
     }),
   );
 }

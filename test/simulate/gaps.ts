@@ -4,17 +4,10 @@
  *
  * @module
  */
-import { type Happening } from "./operations.ts";
+import { type Excluded } from "./operations.ts";
 
-export type Gap = {
-  readonly name: string;
-  /** What would have to be built. */
-  readonly lacks: string;
-  readonly meets: (happening: Happening, now: Now) => boolean;
-};
-
-/** `late`: a view of the cloud may be older than what we, or an operator, did last. */
-export type Now = { readonly late: boolean };
+/** `lacks`: what would have to be built. */
+export type Gap = Excluded & { readonly name: string; readonly lacks: string };
 
 export const LATE_REBUILD: Gap = {
   name: "late-rebuild",

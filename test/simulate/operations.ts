@@ -5,7 +5,6 @@
  * @module
  */
 import { type Random, seededRandom } from "../../sim/model/random.ts";
-import { type Gap } from "./gaps.ts";
 import { type Config, type Setting } from "./setting.ts";
 
 /** Actions that faults are ordered for. */
@@ -111,7 +110,10 @@ const CODES = [
 ] as const;
 
 /** What does not happen, although it could be drawn. */
-export type Excluded = Pick<Gap, "meets">;
+/** `late`: a view of the cloud may be older than what we, or an operator, did last. */
+export type Now = { readonly late: boolean };
+
+export type Excluded = { readonly meets: (happening: Happening, now: Now) => boolean };
 
 /** A history of so many operations. What is excluded is replaced by a look at STATUS. */
 export function drawHistory(seed: number, count: number, excluded: readonly Excluded[]): History {

@@ -9,6 +9,7 @@ import { type Attachment, attachmentKey } from "../../../proto/attachment.ts";
 const FNV_OFFSET = 0xcbf29ce484222325n;
 const FNV_PRIME = 0x100000001b3n;
 const MASK = 0xffff_ffff_ffff_ffffn;
+const PREFIX = "tw";
 /** 36^13 > 2^64. */
 const DIGITS = 13;
 
@@ -21,5 +22,10 @@ export function hostLinkName(attachment: Attachment): string {
   let hash = FNV_OFFSET;
   for (const byte of new TextEncoder().encode(attachmentKey(attachment)))
     hash = ((hash ^ BigInt(byte)) * FNV_PRIME) & MASK;
-  return `tw${hash.toString(36).padStart(DIGITS, "0")}`;
+  return `${PREFIX}${hash.toString(36).padStart(DIGITS, "0")}`;
+}
+
+/** False: somebody else has given the link its name. */
+export function hasHostLinkPrefix(name: string): boolean {
+  return name.startsWith(PREFIX);
 }
