@@ -16,4 +16,14 @@ export const LATE_REBUILD: Gap = {
   meets: ({ kind }, { late }) => kind === "lose-store" && late,
 };
 
-export const KNOWN_GAPS: readonly Gap[] = [LATE_REBUILD];
+export const LATE_STUCK: Gap = {
+  name: "late-stuck-detachment",
+  lacks:
+    "a detachment that is stuck, and seen through views that lag, may come back into service while the cloud has it Detaching",
+  meets: (happening, { late, mayStick }) =>
+    late
+      ? happening.kind === "stuck" && happening.what === "stuckDetach"
+      : mayStick && happening.kind === "stale",
+};
+
+export const KNOWN_GAPS: readonly Gap[] = [LATE_REBUILD, LATE_STUCK];

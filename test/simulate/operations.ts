@@ -110,8 +110,8 @@ const CODES = [
 ] as const;
 
 /** What does not happen, although it could be drawn. */
-/** `late`: a view of the cloud may be older than what we, or an operator, did last. */
-export type Now = { readonly late: boolean };
+/** `late`: a view of the cloud may be older than what we, or an operator, did last. `mayStick`: a detachment may get stuck. */
+export type Now = { readonly late: boolean; readonly mayStick: boolean };
 
 export type Excluded = { readonly meets: (happening: Happening, now: Now) => boolean };
 
@@ -135,7 +135,7 @@ export function drawHistory(seed: number, count: number, excluded: readonly Excl
     let at = random.unit() * total;
     const [, , draw] = WEIGHTS.find(([, weight]) => (at -= weight) < 0) ?? WEIGHTS[0];
     const drawn = draw(random);
-    const isOff = excluded.some(({ meets }) => meets(drawn, { late: false }));
+    const isOff = excluded.some(({ meets }) => meets(drawn, { late: false, mayStick: false }));
     const happening: Happening = isOff ? { kind: "status" } : drawn;
     return { afterMs: random.pick(AFTER_MS), salt: random.between(0, 0x7fff_ffff), happening };
   });

@@ -8,7 +8,7 @@ import { createModel } from "../../sim/model/model.ts";
 import { faultSchema } from "../../sim/model/faults.ts";
 import { attachmentKey } from "../../proto/attachment.ts";
 import { openCloudModel, START_MS } from "./cloud-caller.ts";
-import { LATE_REBUILD } from "./gaps.ts";
+import { LATE_REBUILD, LATE_STUCK } from "./gaps.ts";
 import { openKernelModel } from "./kernel-model.ts";
 import { openNode, type Variant } from "./node.ts";
 import { type Happening, type History, type Operation } from "./operations.ts";
@@ -99,7 +99,7 @@ function openWorld({ seed, setting }: History, variant: Variant): World {
     runtime,
     setting,
     foreign: new Set(),
-    views: { lateUntilMs: 0 },
+    views: { lateUntilMs: 0, mayStick: false },
   };
 }
 
@@ -181,7 +181,7 @@ function loseStore(
 ): void {
   const { downMs, results } = happening;
   const late = scheduler.nowMs() < views.lateUntilMs || promises.taken.size > 0;
-  if (LATE_REBUILD.meets(happening, { late })) return node.kill(1, downMs);
+  if (LATE_REBUILD.meets(happening, { late, mayStick: views.mayStick })) return node.kill(1, downMs);
   for (const sandbox of runtime.sandboxes) {
     sandbox.wasRebuilt = true;
     sandbox.mayBeUnknown ||= !results || sandbox.result === undefined;
@@ -200,6 +200,8 @@ type Disturbance = Extract<
 
 function disturbCloud({ cloud, foreign, store, scheduler, views }: World, happening: Disturbance): void {
   const { model } = cloud;
+  if (LATE_STUCK.meets(happening, { late: scheduler.nowMs() < views.lateUntilMs, mayStick: views.mayStick }))
+    return;
   switch (happening.kind) {
     case "cloud": {
       const { fault, action, times } = happening;
@@ -208,6 +210,7 @@ function disturbCloud({ cloud, foreign, store, scheduler, views }: World, happen
       return;
     }
     case "stuck":
+      views.mayStick ||= happening.what === "stuckDetach";
       model.addFault(faultSchema.parse({ kind: happening.what }));
       return;
     case "stale":

@@ -27,5 +27,5 @@ export type World = {
   /** ENIs that others made. */
   readonly foreign: Set<EniId>;
   /** Until when Describe may answer with what is no more. */
-  readonly views: { lateUntilMs: number };
+  readonly views: { lateUntilMs: number; mayStick: boolean };
 };

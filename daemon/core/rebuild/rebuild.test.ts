@@ -222,7 +222,10 @@ describe("rebuild()", () => {
 
   it("makes a node that nobody has used wait for nothing", () => {
     const kernel = { pods: [], slaves: [], enis: [], wasUsed: false };
-    expect(rebuild({ kernel, cache: [], enis: [eni(1)], block: [ip("10.9.0.1")] }).cooling).toEqual([]);
+    expect(rebuild({ kernel, cache: [], enis: [], block: [ip("10.9.0.1")] }).cooling).toEqual([]);
+    // ENIs that are there already served pods, in an earlier boot at least.
+    const served = rebuild({ kernel, cache: [], enis: [eni(1)], block: [] });
+    expect(served.cooling).toEqual(["10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4"]);
   });
 
   it("never has an address twice, and never gives away what the kernel has, whatever the views say", () => {

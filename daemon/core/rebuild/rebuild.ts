@@ -125,7 +125,9 @@ export function rebuild({ kernel, cache, enis, block }: RebuildInput): Rebuilt {
       findings.push(`the runtime knows ${attachmentKey(attachment)}, of which the node has no interface`);
     }
   const ofEnis = (enis ?? []).flatMap(({ view }) => addressesOn(view));
-  const cooling = kernel.wasUsed ? [...ofEnis, ...block].filter((address) => !held.has(address)) : [];
+  // In an earlier boot, at least: who had them then may have been gone for a moment only.
+  const mayHaveServed = kernel.wasUsed || ofEnis.length > 0;
+  const cooling = mayHaveServed ? [...ofEnis, ...block].filter((address) => !held.has(address)) : [];
   return { leases, enis: eniRecords(kernel, enis ?? []), cooling, findings };
 }
 
