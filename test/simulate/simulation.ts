@@ -8,7 +8,7 @@ import { createModel } from "../../sim/model/model.ts";
 import { faultSchema } from "../../sim/model/faults.ts";
 import { attachmentKey } from "../../proto/attachment.ts";
 import { openCloudModel, START_MS } from "./cloud-caller.ts";
-import { LATE_REBUILD, LATE_STUCK } from "./gaps.ts";
+import { LATE_STUCK } from "./gaps.ts";
 import { openKernelModel } from "./kernel-model.ts";
 import { openNode, type Variant } from "./node.ts";
 import { type Happening, type History, type Operation } from "./operations.ts";
@@ -174,14 +174,12 @@ function happen(world: World, happening: Happening): void {
   }
 }
 
-/** Where that meets the gap, the agent is killed alone. */
+/** A rebuild believes the one view that it has: where views lag, or somebody took addresses away, the agent is killed alone. */
 function loseStore(
   { node, runtime, scheduler, views, kernel, promises }: World,
-  happening: Extract<Happening, { readonly kind: "lose-store" }>,
+  { downMs, results }: Extract<Happening, { readonly kind: "lose-store" }>,
 ): void {
-  const { downMs, results } = happening;
-  const late = scheduler.nowMs() < views.lateUntilMs || promises.taken.size > 0;
-  if (LATE_REBUILD.meets(happening, { late, mayStick: views.mayStick })) return node.kill(1, downMs);
+  if (scheduler.nowMs() < views.lateUntilMs || promises.taken.size > 0) return node.kill(1, downMs);
   for (const sandbox of runtime.sandboxes) {
     sandbox.wasRebuilt = true;
     sandbox.mayBeUnknown ||= !results || sandbox.result === undefined;
