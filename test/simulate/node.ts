@@ -72,6 +72,8 @@ export function openNode(parts: NodeParts): Node {
   let timer: Disposable | undefined;
   let [lives, boots, bootedMs, clockMs] = [0, 0, 0, START_MS];
   let { config } = setting;
+  /** Since the last start. */
+  let isClockSet = false;
   let hasResults = true;
   let next: { readonly downMs: number; readonly change: Change | undefined } | undefined;
 
@@ -89,6 +91,7 @@ export function openNode(parts: NodeParts): Node {
     const { downMs, change } = next ?? { downMs: RESTART_MS, change: undefined };
     next = undefined;
     clockMs += change?.clockMs ?? 0;
+    isClockSet ||= (change?.clockMs ?? 0) !== 0;
     config = change?.config ?? config;
     startIn(downMs);
   };
@@ -103,6 +106,7 @@ export function openNode(parts: NodeParts): Node {
     const mine: Current = { life, lost, stopping: false };
     current = mine;
     parts.onStart(config.cooldownS * 1000);
+    isClockSet = false;
     const base = clockMs;
     const port = kernel.portFor(life);
     const ports: Ports = parts.variant({
@@ -163,6 +167,8 @@ export function openNode(parts: NodeParts): Node {
       if (current === undefined) startIn(downMs);
       else current.life.end();
       if (powerLoss) store.losePower(scheduler.random.between(0, store.unsynced()));
+      // Nobody can tell how far a clock was set that was set before a boot, so no cooldown is held against it.
+      if (isClockSet) parts.onStart(0);
       boots += 1;
       bootedMs = scheduler.nowMs();
       kernel.reboot();
